@@ -31,7 +31,7 @@ const quotaRows = {
 } as const satisfies Readonly<Record<string, AccountLimit>>;
 
 /**
- * Every limit of an account, in the order in which they are shown: the rate of its requests, its quotas, and what may wait. The
+ * Every limit of an account, in the order in which they are shown: the rate of its requests, its quotas, and what may be under way or wait. The
  * configuration, `GET /v1/me`, the dashboard and the operator's guide derive from these rows.
  */
 export const accountLimits = {
@@ -43,6 +43,13 @@ export const accountLimits = {
     unit: "requests per second",
   },
   ...quotaRows,
+  manualMaxInFlight: {
+    variable: "ACCOUNT_MANUAL_MAX_IN_FLIGHT",
+    defaultLimit: 4,
+    maxLimit: 10_000,
+    key: "manual_max_in_flight",
+    unit: "attempts by `retry` and `test` under way",
+  },
   maxWaitingRequests: {
     variable: "ACCOUNT_MAX_WAITING_REQUESTS",
     defaultLimit: 1000,

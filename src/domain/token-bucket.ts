@@ -35,6 +35,13 @@ export class TokenBucket {
     return true;
   }
 
+  /** Takes a token in advance if there is none, and returns the milliseconds until it is there; 0 if there was one. Later takers wait longer. */
+  reserve(nowMs: number): number {
+    const waitMs = this.waitMs(nowMs);
+    this.#tokens -= 1;
+    return waitMs;
+  }
+
   /** Returns the milliseconds until a token is available; 0 if one is. */
   waitMs(nowMs: number): number {
     this.#fill(nowMs);

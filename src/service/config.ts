@@ -37,6 +37,8 @@ export type Config = {
     readonly maxInFlight: number;
     readonly endpointMaxInFlight: number;
     readonly hostMaxInFlight: number;
+    /** Attempts by `retry` and `test` that may be under way, over all accounts. */
+    readonly manualMaxInFlight: number;
     /** Webhooks per second by host name, over all accounts. */
     readonly hostRateLimits: ReadonlyMap<string, number>;
     readonly orderHoldMs: number;
@@ -101,6 +103,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       timeoutMs: env.integer("DELIVERY_TIMEOUT_MS", 15_000, 100, 600_000),
       maxInFlight: env.integer("DELIVERY_MAX_IN_FLIGHT", 512, 2, 10_000),
       endpointMaxInFlight: env.integer("ENDPOINT_MAX_IN_FLIGHT", 32, 1, 1000),
+      manualMaxInFlight: env.integer("MANUAL_MAX_IN_FLIGHT", 32, 0, 10_000),
       hostMaxInFlight: env.integer("HOST_MAX_IN_FLIGHT", 64, 1, 10_000),
       hostRateLimits: readHostRateLimits(env),
       orderHoldMs: env.integer("ORDER_HOLD_MS", 60_000, 0, dayMs),

@@ -8,6 +8,7 @@ import { EndpointEditor } from "../engine/registration/endpoint-settings.ts";
 import { Idempotency } from "../engine/requests/idempotency.ts";
 import type { LeaseTimes } from "../engine/instances/membership.ts";
 import { LiveStateReader } from "../engine/requests/live-state.ts";
+import { ManualBudget } from "../engine/delivery/manual-budget.ts";
 import { ManualSender } from "../engine/delivery/manual-delivery.ts";
 import { LongPollWaiters } from "../engine/requests/long-poll-waiters.ts";
 import { maxConnections } from "../http/server/server.ts";
@@ -218,7 +219,8 @@ function createDelivery(
     localTrouble,
     random,
   });
-  return { dispatcher, limits, manualDelivery: new ManualSender({ store, idempotency, clock, dispatcher, listeners }) };
+  const budget = new ManualBudget({ maxPerAccount: config.limits.manualMaxInFlight, maxInAll: config.delivery.manualMaxInFlight });
+  return { dispatcher, limits, manualDelivery: new ManualSender({ store, idempotency, clock, dispatcher, listeners, budget }) };
 }
 
 /** Creates the coordinator of this instance on a shared database; `null` if the process has the store alone. */

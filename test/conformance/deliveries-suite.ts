@@ -51,6 +51,21 @@ export function deliveriesSuite(backend: StoreBackend): void {
       });
     });
 
+    it("keep the first 10 and the newest 100 of their attempts, and show the newest", async () => {
+      const world = await open();
+      const [job] = await makeDue(world, [receiver]);
+      const delivery = { deliveryId: job?.deliveryId ?? "" };
+      const accountId = (await world.account()).id;
+      for (let number = 1; number <= 113; number++) {
+        world.pass(second);
+        const claimed = await world.store.claimManualRetry({ accountId, ...delivery, nowMs: world.nowMs });
+        await world.record(expectKind(claimed, "claimed").job, answered(429, "1"));
+      }
+      const numbers = (await world.deliveryOf(delivery)).attempts.map(({ number }) => number);
+      expect([numbers.length, numbers[0], numbers.at(-1)]).toEqual([100, 14, 113]);
+      expect((await world.deliveryOf(delivery)).view.delivery.attemptCount).toBe(113);
+    });
+
     it("given back are due as they were; a lease is good once", async () => {
       const world = await open();
       const job = only(await makeDue(world, [receiver]));

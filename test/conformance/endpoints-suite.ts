@@ -128,6 +128,16 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect(await world.register("OUT-2", { endpoint: { givenSecret: secretDraft("three") } })).toMatchObject({ kind: "created" });
     });
 
+    it("have one previous secret: a rotation ends the one before that", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1", { endpoint: { givenSecret: secretDraft("one") } });
+      const request = { accountId: view.watch.accountId, endpointId: view.endpoint?.id ?? "", nowMs: world.nowMs };
+      const secrets = ["two", "three", "four"].map((text) => secretDraft(text));
+      for (const secret of secrets) await world.store.rotateSecret({ ...request, secret, previousValidUntilMs: world.nowMs + day });
+      const signing = only((await world.see("OUT-1", "queued")).jobs).target.secrets.map(({ id }) => id);
+      expect(signing).toEqual([secrets[2]?.id, secrets[1]?.id]);
+    });
+
     it("paused by the client are sent nothing until enabled", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1");

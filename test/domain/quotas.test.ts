@@ -30,6 +30,7 @@ test("defaults of the contract", () => {
     maxActiveWatches: ["ACCOUNT_MAX_ACTIVE_WATCHES", 200_000],
     maxEndpoints: ["ACCOUNT_MAX_ENDPOINTS", 50_000],
     maxHooks: ["ACCOUNT_MAX_HOOKS", 100],
+    manualMaxInFlight: ["ACCOUNT_MANUAL_MAX_IN_FLIGHT", 4],
     maxWaitingRequests: ["ACCOUNT_MAX_WAITING_REQUESTS", 1000],
   });
 });

@@ -299,7 +299,14 @@ describe("the account", () => {
       id: "acc_1",
       name: "default",
       public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
-      limits: { api_max_per_second: 0, max_active_watches: 200_000, max_endpoints: 50_000, max_hooks: 100, max_waiting_requests: 0 },
+      limits: {
+        api_max_per_second: 0,
+        max_active_watches: 200_000,
+        max_endpoints: 50_000,
+        max_hooks: 100,
+        manual_max_in_flight: 0,
+        max_waiting_requests: 0,
+      },
     });
   });
 

@@ -111,7 +111,14 @@ describe("the quotas of an account", () => {
     };
     const { acme } = await twoAccounts(none);
     expect((await acme.send("GET", "/v1/me")).body).toMatchObject({
-      limits: { api_max_per_second: 0, max_active_watches: 0, max_endpoints: 0, max_hooks: 0, max_waiting_requests: 0 },
+      limits: {
+        api_max_per_second: 0,
+        max_active_watches: 0,
+        max_endpoints: 0,
+        max_hooks: 0,
+        manual_max_in_flight: 4,
+        max_waiting_requests: 0,
+      },
     });
     for (let n = 0; n < 10; n++) expect((await watch(acme, n, `http://127.0.0.1:9/${n}`)).status).toBe(201);
     expect((await acme.send("GET", "/v1/me")).headers["ratelimit"]).toBeUndefined();

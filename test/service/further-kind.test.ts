@@ -66,7 +66,7 @@ test("a further kind can be set, and its fields are checked", async () => {
 });
 
 test("a further kind is in the API's document", () => {
-  const limits = { apiMaxPerSecond: 0, maxActiveWatches: 0, maxEndpoints: 0, maxHooks: 0, maxWaitingRequests: 0 };
+  const limits = { apiMaxPerSecond: 0, maxActiveWatches: 0, maxEndpoints: 0, maxHooks: 0, manualMaxInFlight: 0, maxWaitingRequests: 0 };
   const app = createApp({ version: "1", limits, sourceKinds: kinds.map(({ name }) => name) } as unknown as HttpDependencies);
   const { components } = openApiDocument(app, "1");
   expect(components?.schemas?.["Source"]).toMatchObject({ properties: { kind: { enum: ["polyai-legacy", "polyai-agents", "acme"] } } });

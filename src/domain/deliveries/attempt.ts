@@ -32,3 +32,12 @@ export type Attempt = {
   readonly responseExcerpt: string | null;
   readonly decision: AttemptDecision;
 };
+
+const firstKept = 10;
+/** Number of a delivery's newest attempts that are kept and shown. */
+export const newestKept = 100;
+
+/** Returns the attempt that need not be kept once this one is recorded: the first 10 and the newest 100 are. `null` if there is none. */
+export function attemptToDelete({ number }: Pick<Attempt, "number">): number | null {
+  return number - newestKept > firstKept ? number - newestKept : null;
+}

@@ -29,8 +29,13 @@ export type DeliveryCapacity = {
   readonly nextTokenInMs: number | null;
 };
 
-/** Permission for one exchange, to be passed to `release`. */
-export type DeliveryPermit = { readonly endpointId: string; readonly hostKey: string; readonly failing: boolean };
+/** Permission for one exchange, to be passed to `release`. A manual exchange occupies no slot: it has a budget of its own. */
+export type DeliveryPermit = {
+  readonly endpointId: string;
+  readonly hostKey: string;
+  readonly failing: boolean;
+  readonly mode: "scheduled" | "manual";
+};
 
 /** Limits of idle endpoints are dropped after this time, and rebuilt from the endpoint's failures when it is used again. */
 const evictAfterMs = 60_000;
@@ -78,25 +83,35 @@ export class DeliveryLimits {
     if (this.#endpoints.has(target.id)) this.#endpointOf(target);
   }
 
-  /** Admits an exchange; `null` if a limit does not allow it. Manual exchanges count but are never refused. */
-  acquire(target: SendTarget, mode: "scheduled" | "manual"): DeliveryPermit | null {
+  /**
+   * Takes a token of the rates of endpoint and host for a manual exchange, and returns the time until it may start. Scheduled
+   * exchanges wait behind it.
+   */
+  reserveManual(target: SendTarget): { readonly permit: DeliveryPermit; readonly waitMs: number } {
+    const nowMs = this.#options.clock.monotonicMs();
+    const waits = [this.#endpointOf(target), this.#hostOf(target)].map(({ rate }) => rate?.reserve(nowMs) ?? 0);
+    const permit = { endpointId: target.id, hostKey: hostKeyOf(target), failing: isFailing(target), mode: "manual" } as const;
+    return { permit, waitMs: Math.max(...waits) };
+  }
+
+  /** Admits a scheduled exchange; `null` if a limit does not allow it. */
+  acquire(target: SendTarget): DeliveryPermit | null {
     const endpoint = this.#endpointOf(target);
     const host = this.#hostOf(target);
     const nowMs = this.#options.clock.monotonicMs();
     const failing = isFailing(target);
-    if (mode === "scheduled") {
-      const full = this.isFull(failing) || endpoint.concurrency.available === 0 || host.concurrency.available === 0;
-      if (full || tokenInMs(nowMs, endpoint, host) > 0) return null;
-    }
+    const full = this.isFull(failing) || endpoint.concurrency.available === 0 || host.concurrency.available === 0;
+    if (full || tokenInMs(nowMs, endpoint, host) > 0) return null;
     for (const { rate } of [endpoint, host]) rate?.take(nowMs);
     endpoint.concurrency.acquire();
     host.concurrency.acquire();
     this.#inFlight += 1;
     if (failing) this.#failing += 1;
-    return { endpointId: target.id, hostKey: hostKeyOf(target), failing };
+    return { endpointId: target.id, hostKey: hostKeyOf(target), failing, mode: "scheduled" };
   }
 
   release(permit: DeliveryPermit, outcome: AttemptOutcome | null): void {
+    if (permit.mode === "manual") return;
     const responseClass = outcome === null ? null : classifyOutcome(outcome, null);
     const result = responseClass === null ? "neither" : responseClass.kind === "delivered" ? "success" : "failure";
     this.#endpoints.get(permit.endpointId)?.concurrency.release(result);

@@ -21,7 +21,7 @@ import { JobSender } from "./job-sender.ts";
 import type { JobSenderOptions } from "./job-sender.ts";
 import { LocalTrouble, notStartedRetryMs } from "../runtime/local-trouble.ts";
 import { SerializedRuns } from "../runtime/serialized-runs.ts";
-import { settledWithin } from "../runtime/timed-waits.ts";
+import { settledWithin, sleep } from "../runtime/timed-waits.ts";
 import { RecentCancellations } from "./recent-cancellations.ts";
 
 export type DispatcherOptions = JobSenderOptions &
@@ -71,6 +71,9 @@ export class Dispatcher implements CommitListener, EndpointListener {
   readonly #claims = new SerializedRuns(() => this.#claimRound());
   /** Jobs from their permit to the record of their attempt. */
   readonly #running = new Set<SendJob>();
+  /** Manual jobs that wait for a token of a rate. */
+  readonly #waiting = new Set<SendJob>();
+  readonly #drainStarted = new AbortController();
   /** Whether due jobs were released for lack of capacity; then an exchange that ends triggers a claim. */
   #hasPendingInStore = false;
   /** Time until which only the tick claims, because the process could not start the jobs of its last claim. */
@@ -123,12 +126,19 @@ export class Dispatcher implements CommitListener, EndpointListener {
   }
 
   /**
-   * Sends a job regardless of limits, and resolves with its recorded attempt; `null` if the job was canceled, its lease
-   * lost, or the service stops.
+   * Sends a job regardless of limits in flight, once the rates of its endpoint and host have a token. Resolves with the
+   * recorded attempt; `null` if the job was canceled, its lease lost, or the service stops.
    */
   async sendNow(job: SendJob): Promise<Attempt | null> {
-    const permit = this.#mayStart(job) ? this.#options.limits.acquire(this.#targets.latest(job).target, "manual") : null;
-    if (permit !== null) return this.#send(job, permit);
+    const { limits, clock } = this.#options;
+    if (this.#mayStart(job)) {
+      const { permit, waitMs } = limits.reserveManual(this.#targets.latest(job).target);
+      this.#waiting.add(job);
+      if (waitMs > 0) await sleep(clock, waitMs, this.#drainStarted.signal);
+      // A job that was discarded meanwhile belongs to another instance.
+      if (!this.#waiting.delete(job)) return null;
+      if (this.#mayStart(job)) return this.#send(job, permit);
+    }
     await this.#leases.release([job]);
     return null;
   }
@@ -176,6 +186,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   discardBuffered(): void {
     this.#sender.drop(() => true);
     this.#buffered.takeWhere(() => true);
+    this.#waiting.clear();
   }
 
   /** Sends buffered jobs once this instance may start work again. */
@@ -185,7 +196,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
 
   /** Returns the tokens of the leases that this process holds. */
   leaseTokens(): ReadonlySet<number> {
-    return new Set([...this.#running, ...this.#buffered.all()].map((job) => job.leaseToken));
+    return new Set([...this.#running, ...this.#waiting, ...this.#buffered.all()].map((job) => job.leaseToken));
   }
 
   /** Claims immediately, because a delivery may be due. */
@@ -223,6 +234,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   async #drain(graceMs: number): Promise<void> {
     this.#state = "draining";
     this.#claimTimer.close();
+    this.#drainStarted.abort();
     this.#releaseWhere(() => true);
     if (this.#running.size > 0 && graceMs > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -292,7 +304,11 @@ export class Dispatcher implements CommitListener, EndpointListener {
   #start(admitted: SendJob): boolean {
     const { limits } = this.#options;
     const job = this.#targets.latest(admitted);
-    const permit = limits.acquire(job.target, job.mode);
+    if (job.mode === "manual") {
+      void this.sendNow(job);
+      return true;
+    }
+    const permit = limits.acquire(job.target);
     if (permit !== null) void this.#send(job, permit);
     else {
       const tokenInMs = limits.tokenInMs(job.target);

@@ -10,21 +10,27 @@ import type { DeliveryStore } from "../../ports/stores/delivery-store.ts";
 import type { ReadStore } from "../../ports/stores/read-store.ts";
 import type { Idempotency, Step } from "../requests/idempotency.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { ManualBudget } from "./manual-budget.ts";
 
 export type ManualSenderOptions = {
   readonly store: Pick<DeliveryStore, "claimManualRetry"> & Pick<ReadStore, "getDelivery" | "getEndpoint">;
   readonly idempotency: Pick<Idempotency, "run" | "accept" | "complete">;
   readonly clock: Clock;
   readonly dispatcher: Pick<Dispatcher, "sendNow" | "releaseBuffered" | "wake">;
+  readonly budget: ManualBudget;
   /** Listeners of test events. */
   readonly listeners: readonly CommitListener[];
 };
 
 const minSpacingMs = 1000;
+const overBudget = { kind: "over_budget", retryAfterMs: 1000 } as const;
 /** Given as a size, because a cache with a number of entries allocates all of them when it is made. */
 const rememberedEndpoints = 10_000;
 
-/** Tests, retries and recoveries on request; at most one test or retry per second and endpoint. */
+/**
+ * Tests, retries and recoveries on request; at most one test or retry per second and endpoint, and as many under way as the
+ * budget allows.
+ */
 export class ManualSender implements ManualDelivery {
   readonly #options: ManualSenderOptions;
   readonly #lastAtMonotonicMs = new LRUCache<string, number>({ maxSize: rememberedEndpoints, sizeCalculation: () => 1 });
@@ -34,10 +40,14 @@ export class ManualSender implements ManualDelivery {
   }
 
   async retry(account: Account, deliveryId: string, keyed: KeyedRequest<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse> {
-    const { store, idempotency, clock, dispatcher } = this.#options;
+    const { store, idempotency, clock, dispatcher, budget } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
     const { endpoint } = found.view;
+    const place = budget.acquire(account.id);
+    if (place === null) return overBudget;
+    using places = new DisposableStack();
+    places.use(place);
     const limited = this.#limit(endpoint);
     if (limited !== null) return limited;
     // A delivery that waits in the buffer is not in flight, so its lease can be released.
@@ -50,15 +60,19 @@ export class ManualSender implements ManualDelivery {
       (result): RetryOutcome => (result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind }),
     );
     if (run.kind === "key_taken") return run;
-    if (run.result.kind === "claimed") void dispatcher.sendNow(run.result.job);
-    else this.#lastAtMonotonicMs.delete(endpoint.id);
+    if (run.result.kind === "claimed") {
+      const untilEnd = places.move();
+      void dispatcher.sendNow(run.result.job).finally(() => untilEnd.dispose());
+    } else this.#lastAtMonotonicMs.delete(endpoint.id);
     return run.outcome;
   }
 
   async test(account: Account, endpointId: string, keyed: KeyedRequest<TestOutcome> | null): Promise<TestOutcome | IdempotencyKeyInUse> {
-    const { store, idempotency, clock, dispatcher } = this.#options;
+    const { store, idempotency, clock, dispatcher, budget } = this.#options;
     const view = await store.getEndpoint(account.id, endpointId);
     if (view === null) return { kind: "unknown" };
+    using place = budget.acquire(account.id);
+    if (place === null) return overBudget;
     const limited = this.#limit(view.endpoint);
     if (limited !== null) return limited;
     const request = { accountId: account.id, endpointId, nowMs: clock.nowMs() };

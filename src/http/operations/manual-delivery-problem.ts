@@ -17,6 +17,12 @@ export function manualError(refusal: ManualRefusal | IdempotencyKeyInUse, what: 
       return new ProblemError({ slug: "in-flight" });
     case "rate_limited":
       return tooMany("rate-limited", "one test or retry a second and endpoint", refusal.retryAfterMs);
+    case "over_budget":
+      return tooMany(
+        "rate-limited",
+        "as many retries and tests are under way as may be; repeat this when one has ended, or use POST /v1/endpoints/{id}/recover for many deliveries",
+        refusal.retryAfterMs,
+      );
     case "interrupted":
       return new ProblemError({ slug: "interrupted" });
   }

@@ -178,7 +178,11 @@ export const deliverySchema = z
 export const deliveryWithAttemptsExample = { ...deliveryExample, attempts: [attemptExample] };
 
 export const deliveryWithAttemptsSchema = deliverySchema
-  .extend({ attempts: z.array(attemptSchema) })
+  .extend({
+    attempts: z.array(attemptSchema).openapi({
+      description: "The newest 100 attempts, oldest first. Of a delivery with more, the first 10 and the newest 100 are kept.",
+    }),
+  })
   .openapi("DeliveryWithAttempts", { example: deliveryWithAttemptsExample });
 
 export const endpointExample = {

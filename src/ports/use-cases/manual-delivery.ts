@@ -5,7 +5,11 @@ import type { KeyedRequest, IdempotencyKeyInUse } from "./idempotency.ts";
 
 type RecoverRefusal = { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" };
 
-type SendRefusal = RecoverRefusal | { readonly kind: "rate_limited"; readonly retryAfterMs: number };
+type SendRefusal =
+  | RecoverRefusal
+  | { readonly kind: "rate_limited"; readonly retryAfterMs: number }
+  /** As many manual attempts of the account, or of all accounts, are under way as may be. */
+  | { readonly kind: "over_budget"; readonly retryAfterMs: number };
 
 export type RetryOutcome =
   | { readonly kind: "accepted"; readonly view: DeliveryView }

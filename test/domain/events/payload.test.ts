@@ -26,7 +26,7 @@ test("times are UTC with milliseconds", () => {
   expect(isoTime(null)).toBeNull();
 });
 
-test("a time is formatted as its Date is, whatever was formatted before", () => {
+test("a time is formatted as its Date is, whichever was formatted before", () => {
   const near = fc.integer({ min: 1_798_761_600_000, max: 1_798_761_600_130 });
   const deadline = near.map((atMs) => atMs + 86_400_000);
   const time = fc.oneof(near, deadline, fc.constant(0), fc.integer({ min: -8.64e15, max: 8.64e15 }));

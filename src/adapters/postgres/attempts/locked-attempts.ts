@@ -2,6 +2,7 @@ import { adapt, attemptColumns, namesOf, stateColumns } from "../../sql/delivery
 import type { Column } from "../../sql/delivery-columns.ts";
 import { arraysOf, unnest, unnestAs } from "../connection/unnest.ts";
 import { decodeId } from "../../../domain/ids.ts";
+import { attemptToDelete } from "../../../domain/deliveries/attempt.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { dueAfterAttempt, supersededBy } from "../../../domain/deliveries/lane.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
@@ -264,6 +265,13 @@ const insertAttempts = `insert into attempts (${namesOf(writtenAttemptColumns)})
 
 async function writeAttempts(tx: Transaction, attempts: readonly WrittenAttempt[]): Promise<void> {
   await tx.run(insertAttempts, ...arraysOf(writtenAttemptColumns, attempts));
+  const obsolete = attempts.filter(({ attempt }) => attemptToDelete(attempt) !== null);
+  if (obsolete.length === 0) return;
+  await tx.run(
+    "delete from attempts a using unnest($1::bigint[], $2::bigint[]) as gone(delivery_id, number) where a.delivery_id = gone.delivery_id and a.number = gone.number",
+    obsolete.map(({ deliveryKey }) => deliveryKey),
+    obsolete.map(({ attempt }) => attemptToDelete(attempt)),
+  );
 }
 
 const changedColumns: readonly Column<DeliveryWork>[] = [

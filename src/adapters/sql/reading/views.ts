@@ -1,3 +1,4 @@
+import { newestKept } from "../../../domain/deliveries/attempt.ts";
 import { decodeId } from "../../../domain/ids.ts";
 import type { EndpointView, HookView, Page, ReadStore, WatchView } from "../../../ports/stores/read-store.ts";
 import type { SqlQueries } from "../queries.ts";
@@ -20,7 +21,12 @@ export function viewReads({ deliverySelect, endpointSelect, hookSelect, watchSel
     async getDelivery(db: SqlQueries, accountId: string, deliveryId: string): ReturnType<ReadStore["getDelivery"]> {
       const row = await getRow(db, deliverySelect, "d", accountId, deliveryId);
       if (row === undefined) return null;
-      const rows = await db.all("select * from attempts where delivery_id = ?1 order by number", decodeId(deliveryId));
+      const newest = await db.all(
+        "select * from attempts where delivery_id = ?1 order by number desc limit ?2",
+        decodeId(deliveryId),
+        newestKept,
+      );
+      const rows = newest.toReversed();
       const first = attemptInDelivery(row);
       return { view: deliveryViewOf(row), attempts: [...(first === null ? [] : [first]), ...rows.map(attemptOf)] };
     },

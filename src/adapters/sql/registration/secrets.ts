@@ -14,7 +14,7 @@ type SecretRows<Tx> = {
 
 export function secretWrites<Tx extends SqlTransaction>({ insertSecret, deleteUnusedSecrets }: SecretRows<Tx>) {
   return {
-    /** Adds a new current secret; the previous one signs until `previousValidUntilMs`. Returns false if the account has no such endpoint. */
+    /** Adds a new current secret; the previous one signs until `previousValidUntilMs`, and older ones no more. Returns false if the account has no such endpoint. */
     async rotateSecret(tx: Tx, request: Parameters<EndpointStore["rotateSecret"]>[0]): Promise<boolean> {
       const { accountId, secret, previousValidUntilMs, nowMs } = request;
       const endpointKey = decodeId(request.endpointId);
@@ -24,14 +24,13 @@ export function secretWrites<Tx extends SqlTransaction>({ insertSecret, deleteUn
         decodeId(accountId),
       );
       if (endpoint === undefined) return false;
-      const expired = await tx.all(
-        "delete from endpoint_secrets where endpoint_id = ?1 and valid_until <= ?2 returning secret_id",
+      const older = await tx.all(
+        "delete from endpoint_secrets where endpoint_id = ?1 and valid_until is not null returning secret_id",
         endpointKey,
-        nowMs,
       );
       await deleteUnusedSecrets(
         tx,
-        expired.map((row) => integer(row, "secret_id")),
+        older.map((row) => integer(row, "secret_id")),
       );
       await tx.run(
         "update endpoint_secrets set valid_until = ?1 where endpoint_id = ?2 and valid_until is null",

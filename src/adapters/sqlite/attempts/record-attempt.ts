@@ -1,5 +1,6 @@
 import { attemptColumns, deliveryStateOf, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
 import { recordedOf } from "../../sql/attempt-recorded.ts";
+import { attemptToDelete } from "../../../domain/deliveries/attempt.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { changesOnlyDelivery, decideAfterAttempt, hasHostChanged } from "../../../domain/deliveries/delivery-decision.ts";
 import type { DeliveryStatus } from "../../../domain/deliveries/delivery.ts";
@@ -85,6 +86,8 @@ const insertAttempt = `insert into attempts (delivery_id, ${namesOf(attemptColum
 
 function writeAttempt(db: Database, deliveryKey: number, attempt: Attempt): void {
   db.run(insertAttempt, deliveryKey, ...attemptColumns.map((column) => column.valueOf(attempt)));
+  const obsolete = attemptToDelete(attempt);
+  if (obsolete !== null) db.run("delete from attempts where delivery_id = ? and number = ?", deliveryKey, obsolete);
 }
 
 const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `${name} = ?`).join(", ")}, due_at = ?, lease_token = null where id = ?`;

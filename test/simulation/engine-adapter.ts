@@ -38,6 +38,8 @@ export { Database } from "../../src/adapters/sqlite/connection/database.ts";
 export { serveWriter } from "../../src/adapters/sqlite/writer-thread/writer.ts";
 export type { FromWorker, ToWorker } from "../../src/adapters/sqlite/writer-thread/writer.ts";
 export type { WriterHost, WriterThread } from "../../src/adapters/sqlite/writer-thread/group-queue.ts";
+export { packFromWriter, packToWriter, unpackFromWriter, unpackToWriter } from "../../src/adapters/sqlite/messages/writer-messages.ts";
+export { packValue } from "../../src/adapters/sqlite/messages/packing.ts";
 export type { DatabaseSync } from "node:sqlite";
 export type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
 export type { NotStarted } from "../../src/ports/not-started.ts";

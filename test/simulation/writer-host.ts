@@ -1,6 +1,15 @@
 import { Database } from "./engine-adapter.ts";
 import type { DatabaseSync, FromWorker, GroupRequest, ToWorker, WriterHost, WriterThread } from "./engine-adapter.ts";
-import { brokenRequest, namedRequests, serveWriter } from "./engine-adapter.ts";
+import {
+  brokenRequest,
+  namedRequests,
+  packFromWriter,
+  packToWriter,
+  packValue,
+  serveWriter,
+  unpackFromWriter,
+  unpackToWriter,
+} from "./engine-adapter.ts";
 import type { Lifetime, Scheduler } from "./scheduler.ts";
 
 /** How the disk takes one group. */
@@ -75,7 +84,7 @@ class SimulatedDatabase extends Database {
 }
 
 /**
- * Runs the writer in this thread: the groups, savepoints and operations are the real ones, and when a group runs and when
+ * Runs the writer in this thread: the groups, savepoints, operations and packed messages are the real ones, and when a group runs and when
  * its answers arrive is decided by the scheduler. `crash` does what the end of a process does: an open transaction is
  * rolled back, what was committed stays.
  */
@@ -105,7 +114,8 @@ export class SimulatedDisk implements WriterHost {
     let running: { readonly requests: readonly GroupRequest[]; readonly fate: GroupFate } | null = null;
     const later = (delayMs: number, run: () => void) => scheduler.schedule(delayMs, run, lifetime);
 
-    const post = (message: FromWorker) => {
+    const post = (posted: FromWorker) => {
+      const message = unpackFromWriter(packFromWriter(posted));
       if (message.kind === "closed") return toQueue(message);
       if ((message.kind === "answers" || message.kind === "fatal") && running !== null && database !== null) {
         const { requests, fate } = running;
@@ -132,7 +142,8 @@ export class SimulatedDisk implements WriterHost {
       });
     };
     const thread: WriterThread = {
-      postMessage: (message) => {
+      postMessage: (posted) => {
+        const message = unpackToWriter(packToWriter(posted));
         if (message.kind === "group") {
           const fate = fateOf(namedRequests(message.requests));
           later(fate.runAfterMs, () => runGroup(message, fate));
@@ -161,6 +172,7 @@ export class SimulatedDisk implements WriterHost {
       close: () => {
         isClosed = true;
       },
+      packValue,
     };
     serveWriter(port, options, (connection, policy) => {
       onOpened?.(connection);

@@ -173,6 +173,31 @@ describe("turns", () => {
   });
 });
 
+describe("records, which linger,", () => {
+  test("start a group at once when 24 wait", () => {
+    const writer = new ScriptedWriter();
+    times(23, () => record(writer, "a"));
+    writer.endTurn();
+    expect(writer.groups).toEqual([]);
+    times(2, () => record(writer, "b"));
+    writer.endTurn();
+    expect(writer.groups.map((group) => group.length)).toEqual([25]);
+  });
+
+  test("follow a group at once when 24 wait at its end, and linger when fewer do", () => {
+    const writer = new ScriptedWriter();
+    void commitCall(writer, "a");
+    writer.endTurn();
+    times(24, () => record(writer, "a"));
+    writer.commit();
+    expect(writer.groups.map((group) => group.length)).toEqual([1, 24]);
+    times(23, () => record(writer, "a"));
+    writer.commit();
+    writer.endTurn();
+    expect(writer.groups).toHaveLength(2);
+  });
+});
+
 describe("the part of an account", () => {
   test("is half of the queue if it is alone; beyond it its requests are refused, and other accounts' are not", async () => {
     const writer = new ScriptedWriter(8000);

@@ -1,5 +1,7 @@
 import { parentPort } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
+import { packingReaderPort } from "../../../src/adapters/sqlite/messages/reader-messages.ts";
+import { packingWriterPort } from "../../../src/adapters/sqlite/messages/writer-messages.ts";
 import { serveReader } from "../../../src/adapters/sqlite/reader-thread/reader.ts";
 import type { ReaderOptions } from "../../../src/adapters/sqlite/reader-thread/reader.ts";
 import { serveCheckpoints } from "../../../src/adapters/sqlite/writer-thread/checkpoints.ts";
@@ -16,7 +18,7 @@ export type Life = { readonly port: MessagePort } & (
 
 /* A thread of SQLite stores that serves one store after the other, with the functions that the threads of the service run. */
 parentPort?.on("message", (life: Life) => {
-  if (life.role === "writer") serveWriter(life.port, life.options);
-  else if (life.role === "reader") serveReader(life.port, life.options);
+  if (life.role === "writer") serveWriter(packingWriterPort(life.port), life.options);
+  else if (life.role === "reader") serveReader(packingReaderPort(life.port), life.options);
   else serveCheckpoints(life.port, life.options);
 });

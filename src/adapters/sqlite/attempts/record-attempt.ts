@@ -1,4 +1,4 @@
-import { attemptColumns, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
+import { attemptColumns, deliveryStateOf, namesOf, stateColumns } from "../../sql/delivery-columns.ts";
 import { recordedOf } from "../../sql/attempt-recorded.ts";
 import { attemptToDelete } from "../../../domain/deliveries/attempt.ts";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
@@ -11,7 +11,7 @@ import type { EventType } from "../../../domain/events/event.ts";
 import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import { decodeId } from "../../../domain/ids.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
-import { deliveryOf, id, integer, integerOrNull, text } from "../../sql/rows.ts";
+import { id, integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import type { CachedTarget } from "../connection/row-cache.ts";
 import { hostDueAt, raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
@@ -69,7 +69,7 @@ function decide(db: Database, record: AttemptRecord, row: Row, { target, endpoin
   const { outcome, startedAtMs, durationMs, mode, nowMs, jitter } = record;
   return decideAfterAttempt(
     {
-      delivery: deliveryOf(row),
+      delivery: deliveryStateOf(row),
       attempt: { number: integer(row, "attempt_count") + 1, startedAtMs, durationMs, outcome, mode },
       endpointId: target.id,
       origin: target.origin,

@@ -1,5 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { StartupError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
+import { packToReader, unpackFromReader } from "../messages/reader-messages.ts";
+import type { PackedFromReader } from "../messages/reader-messages.ts";
 import type { OperationNumber } from "../operations.ts";
 import type { Answer, Request } from "../writer-thread/group.ts";
 import { settle } from "../writer-thread/group-queue.ts";
@@ -57,7 +59,7 @@ export class ReadQueue {
     // A store whose writer is refused never calls `open`.
     this.#opened.promise.catch(() => undefined);
     this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] });
-    this.#worker.on("message", (message: FromReader) => this.#receive(message));
+    this.#worker.on("message", (packed: PackedFromReader) => this.#receive(unpackFromReader(packed)));
     this.#worker.on("error", (error) => this.#break(error));
     this.#worker.on("exit", () => {
       if (this.#state !== "closed") this.#break(new Error("the reader thread ended"));
@@ -190,7 +192,7 @@ export class ReadQueue {
   }
 
   #send(message: ToReader): void {
-    this.#worker.postMessage(message);
+    this.#worker.postMessage(packToReader(message));
   }
 
   #break(error: Error): void {

@@ -2,9 +2,9 @@ import { messageOf } from "../../../domain/error-text.ts";
 import { Database } from "../connection/database.ts";
 import { openReader } from "../connection/open-reader.ts";
 import { busyCode, isFatalCode, resultCodeOf } from "../connection/result-code.ts";
-import { isReadersRead, runOperation } from "../operations.ts";
-import { failure, rollback, success } from "../writer-thread/group.ts";
-import type { Answer, Request } from "../writer-thread/group.ts";
+import { isReadersRead } from "../operations.ts";
+import { failure, rollback, runRequest, success } from "../writer-thread/group.ts";
+import type { Answer, PackValue, Request } from "../writer-thread/group.ts";
 
 export type ReaderOptions = { readonly path: string };
 /** Message to the reader thread. `open` comes first. No message follows `reads` before their last answer. */
@@ -22,10 +22,12 @@ export type FromReader =
   | { readonly kind: "closed" };
 
 /** Connection of the reader to its queue. */
-type ReaderPort = {
+export type ReaderPort = {
   postMessage(message: FromReader): void;
   on(event: "message", listener: (message: ToReader) => void): unknown;
   close(): void;
+  /** Is applied to the value of each answer. */
+  readonly packValue: PackValue;
 };
 
 /** Time after which the thread starts no further read of those that it was sent. */
@@ -62,7 +64,7 @@ export function serveReader(port: ReaderPort, { path }: ReaderOptions): void {
 async function runReads(db: Database, requests: readonly Request[], port: ReaderPort): Promise<void> {
   const sliceEndMs = performance.now() + sliceMs;
   for (const [index, request] of requests.entries()) {
-    const result = await runRead(db, request);
+    const result = await runRead(db, request, port.packValue);
     const isLast = index === requests.length - 1 || performance.now() >= sliceEndMs;
     port.postMessage(result.kind === "fatal" ? result : { ...result, isLast });
     if (isLast || result.kind === "fatal") return;
@@ -76,13 +78,13 @@ type ReadResult = { readonly kind: "answer"; readonly answer: Answer } | { reado
  * before, and all of its statements see the same commits. It ends before the answer leaves, because a snapshot that stays
  * open would keep the checkpoints from starting the log over.
  */
-async function runRead(db: Database, { operation, args }: Request): Promise<ReadResult> {
+async function runRead(db: Database, request: Request, packValue: PackValue): Promise<ReadResult> {
   try {
-    if (!isReadersRead(operation)) throw new Error(`the reader thread has no operation ${operation}`);
+    if (!isReadersRead(request.operation)) throw new Error(`the reader thread has no operation ${request.operation}`);
     db.run("begin");
-    const value = await runOperation(db, operation, args);
+    const value = await runRequest(db, request);
     db.run("commit");
-    return { kind: "answer", answer: success(value) };
+    return { kind: "answer", answer: success(packValue(request, value)) };
   } catch (error) {
     if (db.connection.isTransaction) rollback(db);
     const code = resultCodeOf(error);

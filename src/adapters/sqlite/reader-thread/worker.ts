@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { packingReaderPort } from "../messages/reader-messages.ts";
 import { serveReader } from "./reader.ts";
 import type { ReaderOptions } from "./reader.ts";
 
-if (parentPort !== null) serveReader(parentPort, workerData as ReaderOptions);
+if (parentPort !== null) serveReader(packingReaderPort(parentPort), workerData as ReaderOptions);

@@ -5,6 +5,8 @@ import type { Clock, Timer } from "../../../ports/clock.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyClaim } from "../../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../../clock.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
+import { packToWriter, unpackFromWriter } from "../messages/writer-messages.ts";
+import type { PackedFromWriter } from "../messages/writer-messages.ts";
 import type { OperationNumber } from "../operations.ts";
 import type { Answer, ClaimedResult, ClaimedValue, DraftResult, Request } from "./group.ts";
 import { WaitingOperations } from "./waiting-operations.ts";
@@ -42,7 +44,17 @@ export type WriterHost = {
 };
 
 const machine: WriterHost = {
-  startThread: (workerData) => new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] }),
+  startThread: (workerData) => {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData, execArgv: [] });
+    return {
+      postMessage: (message) => worker.postMessage(packToWriter(message)),
+      on: (event: string, listener: (argument: never) => void) => {
+        const receive = listener as (argument: unknown) => void;
+        worker.on(event, event === "message" ? (packed: PackedFromWriter) => receive(unpackFromWriter(packed)) : receive);
+      },
+      terminate: () => worker.terminate(),
+    };
+  },
   nextTurn: (run) => void setImmediate(run),
   setTimer: (delayMs, run) => {
     const timer = setTimeout(run, delayMs).unref();
@@ -56,6 +68,8 @@ const machine: WriterHost = {
  */
 const defaultQueueLimit = 64_000;
 const closeTimeoutMs = 10_000;
+/** Number of waiting operations that start a group, although each has a linger time: they share the commit among enough. */
+const fullGroup = 24;
 
 type DraftAnswer = (result: unknown) => AnswerDraft | null;
 type Waiting = {
@@ -68,7 +82,7 @@ type Waiting = {
 
 /**
  * Group commit: collects the next group while the worker runs one. Answers arrive after the commit of their group. An
- * operation with a linger time waits that long for a group before it starts one.
+ * operation with a linger time waits that long for a group before it starts one, unless 24 operations wait.
  *
  * Accounts take turns, weighted by cost, and an account's operations run in the order of the calls; see `operationFlows`.
  * Operations of different flows run in any order, also within a group. Nothing may rely on such an order, because on
@@ -111,7 +125,7 @@ export class GroupQueue {
     });
   }
 
-  /** Runs one operation. It waits at most `lingerMs` for a group that another operation starts. */
+  /** Runs one operation. It waits at most `lingerMs` for a group that another operation starts, and not once 24 operations wait. */
   run<Args extends readonly unknown[], Result>(
     operation: OperationNumber<Args, Result>,
     args: Args,
@@ -141,10 +155,11 @@ export class GroupQueue {
     if (this.#state !== "open") return Promise.reject(new StoreUnavailableError("the store is closed"));
     return new Promise((resolve, reject) => {
       if (!this.#waiting.add({ request, draftAnswer, resolve, reject })) return reject(new StoreOverloadedError());
-      if (lingerMs > 0) this.#lingerTimer ??= this.#host.setTimer(lingerMs, () => this.#fallDue());
+      const lingers = lingerMs > 0 && this.#waiting.size < fullGroup;
+      if (lingers) this.#lingerTimer ??= this.#host.setTimer(lingerMs, () => this.#fallDue());
       // Operations of the same turn of the event loop join the group.
       else if (!this.#isDue) this.#host.nextTurn(() => this.#post());
-      this.#isDue ||= lingerMs === 0;
+      this.#isDue ||= !lingers;
     });
   }
 

@@ -8,7 +8,13 @@ import { isRead, runOperation } from "../operations.ts";
 import type { OperationNumber } from "../operations.ts";
 import * as storedAnswers from "../registration/stored-answers.ts";
 
-export type Request = { readonly operation: OperationNumber; readonly args: readonly unknown[]; readonly claim?: IdempotencyClaim };
+export type Request = {
+  readonly operation: OperationNumber;
+  readonly args: readonly unknown[];
+  readonly claim?: IdempotencyClaim;
+  /** Reason why the operation must not run: its arguments could not cross to this thread. */
+  readonly refusal?: string;
+};
 export type Answer =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly code: string; readonly message: string };
@@ -30,6 +36,11 @@ export type DraftResult =
   /** The operation must be rolled back. */
   | { readonly kind: "failed"; readonly message: string };
 
+/** Makes the value of an answer ready to cross. Throws if it cannot; then its operation fails and is rolled back. */
+export type PackValue = (request: Pick<Request, "operation" | "claim">, value: unknown) => unknown;
+/** One run of a group. */
+type GroupRun = { readonly db: Database; readonly claimed: ClaimedOperations; readonly packValue: PackValue };
+
 const busy: Answer = { ok: false, code: "store-unavailable", message: "another process is writing to the database" };
 
 /**
@@ -43,21 +54,23 @@ export async function runGroup(
   db: Database,
   requests: readonly Request[],
   draftAnswers: (results: readonly ClaimedResult[]) => Promise<readonly DraftResult[]>,
+  packValue: PackValue = (_request, value) => value,
 ): Promise<GroupResult> {
   const { connection } = db;
   const writes = !requests.every((request) => isRead(request.operation));
   const failed = new Map<number, Answer>();
-  let run: RunRequest = runBare;
+  let run: RunInGroup = runBare;
   try {
     for (;;) {
       db.run(writes ? "begin immediate" : "begin");
       db.counters.forget();
       if (writes) db.cache.noticeVersion(db.get("pragma data_version")?.["data_version"]);
-      const claimed = new ClaimedOperations(db);
+      const claimed = new ClaimedOperations(db, packValue);
+      const group: GroupRun = { db, claimed, packValue };
       const answers: Answer[] = [];
       try {
         for (const [index, request] of requests.entries()) {
-          const answer = failed.get(index) ?? run(db, request, index, claimed);
+          const answer = failed.get(index) ?? run(group, request, index);
           // Most operations answer at once, and waiting for each would delay the group.
           answers.push(answer instanceof Promise ? await answer : answer);
         }
@@ -88,18 +101,21 @@ export async function runGroup(
 /** Claimed operations of one run of a group. The open transaction holds their keys. */
 class ClaimedOperations {
   readonly #db: Database;
+  readonly #packValue: PackValue;
   readonly #ids = new Set<string>();
   readonly results: ClaimedResult[] = [];
 
-  constructor(db: Database) {
+  constructor(db: Database, packValue: PackValue) {
     this.#db = db;
+    this.#packValue = packValue;
   }
 
-  async run(index: number, claim: IdempotencyClaim, operation: () => unknown): Promise<ClaimedValue> {
+  async run(index: number, claim: IdempotencyClaim, request: Request): Promise<ClaimedValue> {
     if (this.#ids.has(claim.id)) return { kind: "running" };
     const stored = await storedAnswers.reads.findStoredAnswer(this.#db, claim);
     if (stored !== null) return stored;
-    this.results.push({ index, value: await operation() });
+    const result = await runRequest(this.#db, request);
+    this.results.push({ index, value: this.#packValue({ operation: request.operation }, result) });
     this.#ids.add(claim.id);
     return { kind: "ran" };
   }
@@ -122,23 +138,24 @@ class ClaimedOperations {
 }
 
 /** Runs a request and answers at once, or with a promise if its operation does. */
-type RunRequest = (db: Database, request: Request, index: number, claimed: ClaimedOperations) => Answer | Promise<Answer>;
+type RunInGroup = (group: GroupRun, request: Request, index: number) => Answer | Promise<Answer>;
 
 /** Runs an operation without a savepoint. Throws if a write fails; half of the rows of the operation may then be written. */
-function runBare(db: Database, request: Request, index: number, claimed: ClaimedOperations): Answer | Promise<Answer> {
-  if (isRead(request.operation)) return runRead(db, request);
-  const value = runWrite(db, request, index, claimed);
-  return value instanceof Promise ? value.then(success) : success(value);
+function runBare(group: GroupRun, request: Request, index: number): Answer | Promise<Answer> {
+  if (isRead(request.operation)) return runRead(group, request);
+  const value = runWrite(group, request, index);
+  return value instanceof Promise ? value.then((value) => succeed(group, request, value)) : succeed(group, request, value);
 }
 
-async function runIsolated(db: Database, request: Request, index: number, claimed: ClaimedOperations): Promise<Answer> {
-  if (isRead(request.operation)) return runRead(db, request);
+async function runIsolated(group: GroupRun, request: Request, index: number): Promise<Answer> {
+  if (isRead(request.operation)) return runRead(group, request);
+  const { db } = group;
   db.run("savepoint operation");
   const counted = db.counters.save();
   try {
-    const value = await runWrite(db, request, index, claimed);
+    const answer = succeed(group, request, await runWrite(group, request, index));
     db.run("release operation");
-    return success(value);
+    return answer;
   } catch (error) {
     const answer = failure(error);
     db.run("rollback to operation");
@@ -149,20 +166,29 @@ async function runIsolated(db: Database, request: Request, index: number, claime
   }
 }
 
-function runRead(db: Database, request: Request): Answer | Promise<Answer> {
+function runRead(group: GroupRun, request: Request): Answer | Promise<Answer> {
   try {
-    const value = runOperation(db, request.operation, request.args);
-    return value instanceof Promise ? value.then(success, failure) : success(value);
+    const value = runRequest(group.db, request);
+    if (value instanceof Promise) return value.then((value) => succeed(group, request, value)).catch(failure);
+    return succeed(group, request, value);
   } catch (error) {
     return failure(error);
   }
 }
 
-function runWrite(db: Database, request: Request, index: number, claimed: ClaimedOperations): unknown {
+function runWrite({ db, claimed }: GroupRun, request: Request, index: number): unknown {
   const { claim } = request;
-  return claim === undefined
-    ? runOperation(db, request.operation, request.args)
-    : claimed.run(index, claim, () => runOperation(db, request.operation, request.args));
+  return claim === undefined ? runRequest(db, request) : claimed.run(index, claim, request);
+}
+
+/** Runs the operation of a request and returns its result, at once or with a promise. Throws for one that must not run. */
+export function runRequest(db: Database, { operation, args, refusal }: Request): unknown {
+  if (refusal !== undefined) throw new Error(refusal);
+  return runOperation(db, operation, args);
+}
+
+function succeed({ packValue }: GroupRun, request: Request, value: unknown): Answer {
+  return success(packValue(request, value));
 }
 
 export function success(value: unknown): Answer {

@@ -4,7 +4,7 @@ import { KeySequence, useKeys } from "../../../domain/ids.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { Database } from "../connection/database.ts";
 import { runGroup } from "./group.ts";
-import type { ClaimedResult, DraftResult, GroupResult, Request } from "./group.ts";
+import type { ClaimedResult, DraftResult, GroupResult, PackValue, Request } from "./group.ts";
 import { readNewestKey, reserveKeys } from "../connection/keys.ts";
 import { openConnection } from "../connection/open-connection.ts";
 import type { ConnectionRole } from "../connection/open-connection.ts";
@@ -43,6 +43,8 @@ export type WriterPort = {
   postMessage(message: FromWorker): void;
   on(event: "message", listener: (message: ToWorker) => void): unknown;
   close(): void;
+  /** Is applied to the value of each answer before the commit of its group. */
+  readonly packValue: PackValue;
 };
 
 /** Owns the database connection and runs one group after the other until it is closed. `createDatabase` replaces `Database`. */
@@ -66,7 +68,7 @@ export function serveWriter(
     port.on("message", (message: ToWorker) => {
       switch (message.kind) {
         case "group":
-          void runGroup(db, message.requests, draftAnswers).then(post);
+          void runGroup(db, message.requests, draftAnswers, port.packValue).then(post);
           return;
         case "drafted":
           drafting?.(message.drafted);

@@ -78,7 +78,8 @@ describe("the feed", () => {
     const answer = send("GET", "/v1/events?wait=2&after=7");
     await expect.poll(() => cursors.length).toBe(1);
     await clock.advance(2000);
-    expect((await answer).body).toEqual({ data: [], next_cursor: "1" });
+    // Read once more at the end, so that the client goes on after events that did not match.
+    expect((await answer).body).toEqual({ data: [], next_cursor: "2" });
   });
 
   test("what is there is answered at once and leaves no waiter", async () => {

@@ -29,7 +29,7 @@ export type DeliveryCapacity = {
   readonly nextTokenInMs: number | null;
 };
 
-/** Permission for one exchange, to be passed to `release`. A manual exchange occupies no slot: it has a budget of its own. */
+/** Permission for one exchange, to be passed to `release`. A manual exchange counts for its endpoint and host alone: in all it has a budget of its own. */
 export type DeliveryPermit = {
   readonly endpointId: string;
   readonly hostKey: string;
@@ -85,11 +85,13 @@ export class DeliveryLimits {
 
   /**
    * Takes a token of the rates of endpoint and host for a manual exchange, and returns the time until it may start. Scheduled
-   * exchanges wait behind it.
+   * exchanges wait behind it. No limit in flight refuses it.
    */
   reserveManual(target: SendTarget): { readonly permit: DeliveryPermit; readonly waitMs: number } {
     const nowMs = this.#options.clock.monotonicMs();
-    const waits = [this.#endpointOf(target), this.#hostOf(target)].map(({ rate }) => rate?.reserve(nowMs) ?? 0);
+    const limits = [this.#endpointOf(target), this.#hostOf(target)];
+    const waits = limits.map(({ rate }) => rate?.reserve(nowMs) ?? 0);
+    for (const { concurrency } of limits) concurrency.acquire();
     const permit = { endpointId: target.id, hostKey: hostKeyOf(target), failing: isFailing(target), mode: "manual" } as const;
     return { permit, waitMs: Math.max(...waits) };
   }
@@ -111,11 +113,11 @@ export class DeliveryLimits {
   }
 
   release(permit: DeliveryPermit, outcome: AttemptOutcome | null): void {
-    if (permit.mode === "manual") return;
     const responseClass = outcome === null ? null : classifyOutcome(outcome, null);
     const result = responseClass === null ? "neither" : responseClass.kind === "delivered" ? "success" : "failure";
     this.#endpoints.get(permit.endpointId)?.concurrency.release(result);
     this.#hosts.get(permit.hostKey)?.concurrency.release(result === "failure" && responseClass?.slowsHost !== true ? "neither" : result);
+    if (permit.mode === "manual") return;
     this.#inFlight -= 1;
     if (permit.failing) this.#failing -= 1;
   }

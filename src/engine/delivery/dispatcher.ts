@@ -135,9 +135,11 @@ export class Dispatcher implements CommitListener, EndpointListener {
       const { permit, waitMs } = limits.reserveManual(this.#targets.latest(job).target);
       this.#waiting.add(job);
       if (waitMs > 0) await sleep(clock, waitMs, this.#drainStarted.signal);
+      const isStillHeld = this.#waiting.delete(job);
+      if (isStillHeld && this.#mayStart(job)) return this.#send(job, permit);
+      limits.release(permit, null);
       // A job that was discarded meanwhile belongs to another instance.
-      if (!this.#waiting.delete(job)) return null;
-      if (this.#mayStart(job)) return this.#send(job, permit);
+      if (!isStillHeld) return null;
     }
     await this.#leases.release([job]);
     return null;

@@ -63,6 +63,56 @@ describe("request ids", () => {
   });
 });
 
+describe("outside /v1", () => {
+  test.each([
+    "/readyz?x=1",
+    "/healthz?x=1",
+    "/healthz?x=1&x=2",
+    "/healthz?%zz",
+    "/openapi.json?v=2",
+    "/docs?x",
+    "/docs?utm_source=mail&utm_source=chat",
+    "/healthz/",
+    "/readyz/",
+    "/readyz/?x=1",
+  ])("%s is answered as without the query and the slash", async (path) => {
+    const { request, answered } = createTestApi();
+    const plain = path.replace(/\/?(?:\?.*)?$/, "");
+    expect((await request(path)).status).toBe(200);
+    expect(answered).toEqual([{ route: plain, status: 200 }]);
+  });
+
+  test.each(["/docs/", "/openapi.json/", "/healthz//", "/v1/me/"])("%s is still unknown", async (path) => {
+    const { send } = createTestApi();
+    expect((await send("GET", path)).status).toBe(404);
+  });
+});
+
+describe("OPTIONS", () => {
+  test.each([
+    ["/v1/watches", "GET, HEAD, POST"],
+    ["/v1/watches/wch_1", "GET, HEAD, DELETE"],
+    ["/v1/me/signing-secret?x=1", "PUT"],
+    ["/healthz", "GET, HEAD"],
+    ["/readyz/", "GET, HEAD"],
+    ["/docs", "GET, HEAD"],
+    ["/dashboard", "GET, HEAD"],
+    ["/dashboard/watches", "GET, HEAD"],
+    ["/dashboard/sign-out", "POST"],
+  ])("%s without a key is 405 and says what is allowed", async (path, allowed) => {
+    const { request } = createTestApi();
+    const headers = { origin: "https://elsewhere.example", "access-control-request-method": "POST" };
+    const response = await request(path, { method: "OPTIONS", headers });
+    expect(response.status).toBe(405);
+    expect(String(response.headers["allow"]).split(", ").toSorted()).toEqual(allowed.split(", ").toSorted());
+  });
+
+  test("of a path that does not exist is 404", async () => {
+    const { request } = createTestApi();
+    expect((await request("/v1/nothing", { method: "OPTIONS" })).status).toBe(404);
+  });
+});
+
 describe("what is not there", () => {
   test("an unknown path is 404", async () => {
     const { send } = createTestApi();

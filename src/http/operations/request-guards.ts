@@ -30,6 +30,12 @@ export function keyOf(c: Context): string | null {
 /** Header of every 401 (RFC 9110, section 11.6.1). */
 export const bearerChallenge = { "www-authenticate": 'Bearer realm="ringback"' };
 
+/**
+ * Answers OPTIONS with the methods of the path, before a key is required: a browser sends a preflight request without one.
+ * No other origin may call the API, so the answer is a 405.
+ */
+export const refuseOptions: MiddlewareHandler = async (c, next) => (c.req.method === "OPTIONS" ? c.notFound() : next());
+
 /** Authenticates a request. Missing, unknown and revoked keys get the same 401. */
 export function authenticate({ authentication }: HttpDependencies): MiddlewareHandler<Env> {
   return async (c, next) => {

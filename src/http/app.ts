@@ -11,6 +11,7 @@ import { isDashboardPath, problemPage } from "./dashboard/pages/error-page.ts";
 import { addDeliveryRoutes } from "./routes/deliveries.ts";
 import type { Env, HttpDependencies } from "./operations/dependencies.ts";
 import { addDocsPage } from "./docs/docs.ts";
+import { addStartPage } from "./docs/start-page.ts";
 import { addEndpointRoutes } from "./routes/endpoints.ts";
 import { addEventRoutes } from "./routes/events.ts";
 import { addHealthRoutes } from "./routes/health.ts";
@@ -58,6 +59,7 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   addHealthRoutes(app, dependencies);
   addOpenApiRoute(app, dependencies.version);
   addDocsPage(app, dependencies.version);
+  addStartPage(app);
   app.route("/dashboard", createDashboard(dependencies, limitAccount));
   app.get("/dashboard/", (c) => c.redirect("/dashboard", 308));
 

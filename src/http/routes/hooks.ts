@@ -9,9 +9,9 @@ import { addPostOperation, definePostOperation } from "../operations/post-operat
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
-import { sampleEvents } from "./sample-events.ts";
+import { ledBy, outcomeTypesOf, sampleEvents } from "./sample-events.ts";
 import { hookFilterFields, hookFilterOf, hookFilterQuery } from "../schemas/event-filter.ts";
-import { endpointFields, endpointRequestOf, idParam, pageQuery, urlField } from "../schemas/fields.ts";
+import { endpointFields, endpointRequestOf, idParam, isBlank, orBlank, pageQuery, urlField } from "../schemas/fields.ts";
 import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
 import { hookJson } from "../schemas/json.ts";
 import { unknownDetail } from "../schemas/problem-catalogue.ts";
@@ -27,8 +27,16 @@ const removableId = z.object({
     .openapi({ param: { name: "id", in: "path" }, example: "hk_1kw4kg04000" }),
 });
 
+// Keys whose blank value is read as if the key were left out, because no-code tools send every field of a form.
+const optionalKeys: ReadonlySet<string> = new Set([...urlKeys, ...Object.keys(hookFilterFields), ...Object.keys(endpointFields)]);
+
+function withoutBlanks(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  return Object.fromEntries(Object.entries(body).filter(([key, value]) => !optionalKeys.has(key) || !isBlank(value)));
+}
+
 // Unknown keys are not refused but listed in the answer, because automation tools send extra keys.
-const hookRequestSchema = z
+const hookRequestObject = z
   .looseObject(
     {
       url: urlField.optional(),
@@ -44,6 +52,7 @@ const hookRequestSchema = z
     anyOf: urlKeys.map((key) => ({ required: [key] })),
     example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] },
   });
+const hookRequestSchema = z.preprocess(withoutBlanks, hookRequestObject);
 
 const sampleExample = sampleEvents(filterByNames(["call.failure"]), Date.UTC(2026, 10, 24, 12)).map(flatPayload);
 const knownHookExample = { ...hookExample, secret: null, ignored: [] };
@@ -58,7 +67,7 @@ const createHook = definePostOperation({
   tag,
   summary: "Subscribe to every call",
   description:
-    "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A repeat with the same URL and events is answered 200 with the same id.",
+    "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A blank text, null or an empty list is read as if its key were left out. A repeat with the same URL and events is answered 200 with the same id.",
   body: hookRequestSchema,
   answers: {
     200: { description: "The hook existed already.", schema: hookSchema, example: { ...hookExample, secret: null } },
@@ -67,14 +76,27 @@ const createHook = definePostOperation({
   problems: ["quota-exceeded", "endpoint-differs", "blocked-address"],
 });
 
+/** Filter of the sample. Blank names are as if left out, because a tool fills the list from a form. */
+const sampleEventQuery = z.preprocess(
+  (list) =>
+    typeof list === "string"
+      ? list
+          .split(",")
+          .filter((name) => !isBlank(name))
+          .join(",") || undefined
+      : list,
+  hookFilterQuery,
+);
+
 const sampleHook = defineOperation({
   method: "get",
   path: "/v1/hooks/sample",
   operationId: "sampleHook",
   tag,
   summary: "Sample events",
-  description: "A bare array in the live (flat) schema, newest first: recent events of the account, or synthetic ones if it has none.",
-  query: z.strictObject({ event: hookFilterQuery, limit: pageQuery.limit.default(3) }),
+  description:
+    "A bare array in the live (flat) schema: recent events of the account, or synthetic ones if it has none. The newest success and the newest failure come first, then the others, newest first.",
+  query: z.strictObject({ event: sampleEventQuery, limit: orBlank(pageQuery.limit.default(3)) }),
   answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
 });
 
@@ -138,9 +160,14 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
 
   addOperation(app, sampleHook, async (c, { query }) => {
     const filter = query.event ?? unfiltered;
-    const recent = await store.listRecentEvents({ accountId: c.get("account").id, ...selectTypes(filter), limit: query.limit });
-    const events = recent.length > 0 ? recent : sampleEvents(filter, clock.nowMs()).slice(0, query.limit);
-    return c.json(events.map(flatPayload));
+    const accountId = c.get("account").id;
+    const newestOf = (type: string) => store.listRecentEvents({ accountId, types: [type], orTerminal: false, limit: 1 });
+    const [recent, ...outcomes] = await Promise.all([
+      store.listRecentEvents({ accountId, ...selectTypes(filter), limit: query.limit }),
+      ...outcomeTypesOf(filter).map(newestOf),
+    ]);
+    const events = recent.length > 0 ? ledBy(outcomes.flat(), recent) : sampleEvents(filter, clock.nowMs());
+    return c.json(events.slice(0, query.limit).map(flatPayload));
   });
 
   addOperation(app, listHooks, async (c, { query }) => {

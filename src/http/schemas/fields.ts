@@ -10,7 +10,9 @@ const maxMetadataPairs = 16;
 const maxMetadataBytes = 2048;
 const maxHeaders = 20;
 const metadataKey = /^[A-Za-z0-9_]{1,40}$/;
-const isoTime = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})$/;
+const isoTime = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?:(Z)|([+-]\d{2}):?(\d{2}))$/i;
+/** A time whose `+` was written into a URL as it is: a query decodes it to a blank. */
+const blankBeforeZone = /^\d{4}-\d{2}-\d{2}T[\d:.]+ \d{2}:?\d{2}$/i;
 
 // Keywords of JSON Schema 2020-12 that the generator's types lack.
 const metadataNames = { propertyNames: { type: "string", pattern: metadataKey.source } };
@@ -37,14 +39,23 @@ export const urlField = z
 
 /** Point in time, parsed to epoch milliseconds. */
 export const timeField = text()
-  .refine(isTime, "must be an ISO 8601 time with a time zone, as in 2026-11-24T12:00:00.000Z")
-  .transform((time) => Date.parse(time))
+  .transform((time, context): number => {
+    const parsedMs = parseTime(time);
+    if (parsedMs !== null) return parsedMs;
+    const message = blankBeforeZone.test(time)
+      ? "has a blank before its time zone: percent-encode the plus of a query as %2B, as in 2026-11-24T12:00:00%2B02:00"
+      : "must be an ISO 8601 time with a time zone, as in 2026-11-24T12:00:00.000Z";
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  })
   .openapi({ type: "string", format: "date-time", example: "2026-11-24T12:00:00.000Z" });
 
-function isTime(time: string): boolean {
-  const day = isoTime.exec(time)?.[1];
+/** Returns epoch milliseconds; `null` if the text is no time. The zone may have no colon; `t` and `z` may be lower case (RFC 3339). */
+function parseTime(text: string): number | null {
+  const [, day = "", time = "", utc, hours = "", minutes = ""] = isoTime.exec(text) ?? [];
+  const parsedMs = Date.parse(`${day}T${time}${utc === undefined ? `${hours}:${minutes}` : "Z"}`);
   // `Date.parse` reads the 30th of February as the 2nd of March.
-  return day !== undefined && !Number.isNaN(Date.parse(time)) && new Date(day).toISOString().startsWith(day);
+  return Number.isNaN(parsedMs) || !new Date(day).toISOString().startsWith(day) ? null : parsedMs;
 }
 
 // Refuses the key `__proto__`, because a copy of a JSON object would silently drop it.
@@ -98,9 +109,9 @@ export const headersField = withoutProto
 
 export const formatField = z.enum(payloadFormats, `must be ${payloadFormats.slice(0, -1).join(", ")} or ${payloadFormats.at(-1)}`);
 
-export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and base64 of 24 to 64 bytes").openapi({
+export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and padded, canonical base64 of 24 to 64 bytes").openapi({
   example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-  pattern: "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$",
+  pattern: "^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
   writeOnly: true,
   description: "Your own secret. If you send the same everywhere, one secret verifies all webhooks.",
 });
@@ -156,6 +167,14 @@ const wholeNumber = (min: number, max: number) =>
       `must be a whole number from ${min} to ${max}`,
     )
     .transform(Number);
+
+/** Whether a value is a blank text, null or a list of those. No-code tools send such values for the fields that a person left empty. */
+export function isBlank(value: unknown): boolean {
+  return value === null || (typeof value === "string" && value.trim() === "") || (Array.isArray(value) && value.every(isBlank));
+}
+
+/** Reads a blank parameter as if it were left out. */
+export const orBlank = <Schema extends z.ZodType>(schema: Schema) => z.preprocess((value) => (isBlank(value) ? undefined : value), schema);
 
 export const limitQuery = wholeNumber(1, 200)
   .default(50)

@@ -149,7 +149,9 @@ export const idQuery = (prefix: string, what: string) =>
 /** Name of a source: text that both databases can store. */
 export const sourceNameField = z
   .string("must be a string")
-  .regex(/^[^\p{C}]{1,100}$/u, "must be 1 to 100 characters, none of them a control character");
+  .refine((name) => /^[^\p{C}]{1,100}$/u.test(name), "must be 1 to 100 characters, none of them a control character")
+  // JSON Schema has no flags, and many engines lack Unicode classes, so that the document names only the ASCII controls.
+  .openapi({ minLength: 1, maxLength: 100, pattern: "^[^\\x00-\\x1f\\x7f]+$" });
 
 /** Schema of a body that has no keys. */
 export const noBodySchema = z.strictObject({}, "must be an object");

@@ -13,7 +13,7 @@ export const watchRequestSchema = z
       metadata: metadataField.optional(),
       ...endpointFields,
       source: sourceNameField.default("default"),
-      expires_at: timeField.nullish(),
+      expires_at: timeField.nullish().openapi({ type: ["string", "null"] }),
     },
     "must be an object",
   )

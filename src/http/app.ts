@@ -57,7 +57,7 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   addDeliveryRoutes(app, dependencies);
   addAccountRoutes(app, dependencies);
   addHealthRoutes(app, dependencies);
-  addOpenApiRoute(app, dependencies.version);
+  addOpenApiRoute(app, dependencies);
   addDocsPage(app, dependencies.version);
   addStartPage(app);
   app.route("/dashboard", createDashboard(dependencies, limitAccount));

@@ -1,7 +1,11 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { operationalEventTypes, watchEventTypes } from "../../src/domain/events/event.ts";
+import type { RingbackEvent } from "../../src/domain/events/event.ts";
+import { payloadFormats, renderPayload, standardPayload } from "../../src/domain/events/payload.ts";
 import { openApiDocument } from "../../src/http/operations/openapi.ts";
+import { callEvent, operationalEvent, testEvent } from "../harness/events.ts";
 import { createTestApi } from "./test-api.ts";
 
 type Node = Readonly<Record<string, unknown>>;
@@ -69,6 +73,84 @@ test("every pattern is plain: without flags and without classes that some engine
     expect(pattern).not.toMatch(/\\p|\(\?[=!<]/);
     expect(() => [new RegExp(pattern), new RegExp(pattern, "u")]).not.toThrow();
   }
+});
+
+const samples: Readonly<Record<string, RingbackEvent>> = Object.fromEntries([
+  ...watchEventTypes.map((type) => [type, callEvent({ observedAfterMs: null, previousStatus: null }, { type })]),
+  ...operationalEventTypes.map((type) => [type, operationalEvent(type, { hookIds: ["hk_1", "hk_2"] })]),
+  ["endpoint.test", testEvent],
+]);
+
+describe("webhooks", () => {
+  test("have one entry for each type, with a constant type", () => {
+    expect(Object.keys(document["webhooks"] as Node)).toEqual(Object.keys(samples));
+    for (const type of Object.keys(samples)) {
+      const name = `${type.replaceAll(/(?:^|[._])([a-z])/g, (_, letter: string) => letter.toUpperCase())}Webhook`;
+      const { schemas } = document["components"] as { readonly schemas: Readonly<Record<string, { readonly properties: Node }>> };
+      expect(schemas[name]?.properties["type"]).toMatchObject({ const: type });
+    }
+  });
+
+  test.each(Object.keys(samples).flatMap((type) => payloadFormats.map((format) => [type, format] as const)))(
+    "%s in the format %s is what its entry says, and what no other type's entry says",
+    (type, format) => {
+      const event = samples[type];
+      if (event === undefined) throw new Error(`no event ${type}`);
+      const { body, headers } = renderPayload(event, format, null);
+      const value: unknown = format === "form" ? Object.fromEntries(new URLSearchParams(body)) : JSON.parse(body);
+      const matches = (entry: string) => {
+        const media = (headers["content-type"] ?? "").replaceAll("/", "~1");
+        const at = `document#/webhooks/${entry}/post/requestBody/content/${media}/schema`;
+        return ajv.validate({ $ref: at }, value);
+      };
+      expect([matches(type), ajv.errorsText()]).toEqual([true, "No errors"]);
+      // The body of a CloudEvent has no type: its header has it.
+      if (format !== "cloudevents")
+        for (const other of Object.keys(samples)) expect([other, matches(other)]).toEqual([other, other === type]);
+    },
+  );
+
+  test("only the test event has facts that are null", () => {
+    const validate = ajv.compile({ $ref: "document#/components/schemas/CallSuccessWebhook" });
+    const { data } = standardPayload(callEvent({}, { type: "call.success" }));
+    const head = { type: "call.success", timestamp: "2026-11-24T12:00:00.000Z" };
+    expect(validate({ ...head, data })).toBe(true);
+    for (const key of ["watch_id", "call_sid", "source", "reason", "terminal", "sequence", "observed_at"])
+      expect([key, validate({ ...head, data: { ...data, [key]: null } })]).toEqual([key, false]);
+  });
+});
+
+test("no default makes a key of a request body required in generated types", () => {
+  const requests = ["WatchRequest", "HookRequest", "SecretRotation", "Recovery", "EndpointPatch", "WatchBatch", "DefaultSecret"];
+  const { schemas } = document["components"] as {
+    readonly schemas: Readonly<Record<string, { readonly properties: Readonly<Record<string, Node>> }>>;
+  };
+  const faults = requests.flatMap((name) =>
+    Object.entries(schemas[name]?.properties ?? { missing: { default: name } }).flatMap(([key, schema]) =>
+      "default" in schema ? [`${name}.${key}`] : [],
+    ),
+  );
+  expect(faults).toEqual([]);
+});
+
+test("the body of a hook is one object with the URL and its aliases", () => {
+  const { schemas } = document["components"] as { readonly schemas: Readonly<Record<string, Node>> };
+  expect(Object.keys(schemas["HookRequest"]?.["properties"] as Node)).toEqual(
+    expect.arrayContaining(["url", "target_url", "targetUrl", "hookUrl", "events", "event", "format", "headers", "signing_secret"]),
+  );
+  for (const keyword of ["anyOf", "oneOf", "allOf"]) expect(schemas["HookRequest"]).not.toHaveProperty(keyword);
+  expect(schemas["HookRequest"]).toMatchObject({ type: "object" });
+});
+
+test.each([
+  [null, "/"],
+  ["https://ringback.example.com/", "https://ringback.example.com"],
+  ["https://example.com/ringback/", "https://example.com/ringback"],
+])("with PUBLIC_URL %s the server is %s", async (publicUrl, url) => {
+  const { request } = createTestApi({ publicUrl } as Parameters<typeof createTestApi>[0]);
+  const served = (await request("/openapi.json")).body as { readonly servers: readonly Node[]; readonly info: Node };
+  expect(served.servers).toMatchObject([{ url }]);
+  expect(served.info["contact"]).toMatchObject({ name: expect.any(String) });
 });
 
 test.each<[string, unknown, boolean]>([

@@ -27,6 +27,7 @@ import { attemptJson, endpointJson } from "../schemas/json.ts";
 const tag = "Endpoints";
 const endpointId = idParam("ep", "1kw4kg04000", "endpoint");
 const maxGraceSeconds = 604_800;
+const defaultGraceSeconds = 86_400;
 
 const patchSchema = z
   .strictObject(
@@ -54,12 +55,14 @@ const patchSchema = z
 const rotateSchema = z
   .strictObject(
     {
-      grace_seconds: wholeField(0, maxGraceSeconds).default(86_400),
+      grace_seconds: wholeField(0, maxGraceSeconds)
+        .optional()
+        .openapi({ description: "How long the previous secret signs too; 86400 if left out." }),
       signing_secret: signingSecretField.optional(),
     },
     "must be an object",
   )
-  .openapi("SecretRotation", { example: { grace_seconds: 86_400 } });
+  .openapi("SecretRotation", { example: { grace_seconds: defaultGraceSeconds } });
 
 const rotatedExample = { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previous_valid_until: "2026-11-25T12:00:00.000Z" };
 
@@ -177,7 +180,7 @@ export function addEndpointRoutes(
 
   addPostOperation(app, idempotency, rotateSecret, (c, { params, body }): Post<RotationOutcome> => ({
     act: (keyed) => {
-      const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
+      const request = { graceSeconds: body.grace_seconds ?? defaultGraceSeconds, signingSecret: body.signing_secret ?? null };
       return endpointSettings.rotateSecret(c.get("account"), params.id, request, keyed);
     },
     answer: (outcome) => {

@@ -13,6 +13,7 @@ import { ledBy, outcomeTypesOf, sampleEvents } from "./sample-events.ts";
 import { hookFilterFields, hookFilterOf, hookFilterQuery } from "../schemas/event-filter.ts";
 import { endpointFields, endpointRequestOf, idParam, isBlank, orBlank, pageQuery, urlField } from "../schemas/fields.ts";
 import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
+import { flatEventSchema, flatOperationalSchema } from "../schemas/webhook.ts";
 import { hookJson } from "../schemas/json.ts";
 import { unknownDetail } from "../schemas/problem-catalogue.ts";
 
@@ -36,20 +37,22 @@ function withoutBlanks(body: unknown): unknown {
 }
 
 // Unknown keys are not refused but listed in the answer, because automation tools send extra keys.
+const aliasField = urlField.optional().openapi({ description: "Read as `url` if that is left out." });
+
 const hookRequestObject = z
   .looseObject(
     {
-      url: urlField.optional(),
-      target_url: urlField.optional(),
-      targetUrl: urlField.optional(),
-      hookUrl: urlField.optional(),
+      url: urlField.optional().openapi({ description: "URL that is sent the events." }),
+      target_url: aliasField,
+      targetUrl: aliasField,
+      hookUrl: aliasField,
       ...hookFilterFields,
       ...endpointFields,
     },
     "must be an object",
   )
   .openapi("HookRequest", {
-    anyOf: urlKeys.map((key) => ({ required: [key] })),
+    description: "One of `url`, `target_url`, `targetUrl` and `hookUrl` is required. Other keys are ignored and named in the answer.",
     example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] },
   });
 const hookRequestSchema = z.preprocess(withoutBlanks, hookRequestObject);
@@ -57,9 +60,7 @@ const hookRequestSchema = z.preprocess(withoutBlanks, hookRequestObject);
 const sampleExample = sampleEvents(filterByNames(["call.failure"]), Date.UTC(2026, 10, 24, 12)).map(flatPayload);
 const knownHookExample = { ...hookExample, secret: null, ignored: [] };
 
-const sampleSchema = z
-  .array(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
-  .openapi("FlatEvents", { example: sampleExample });
+const sampleSchema = z.array(z.union([flatEventSchema, flatOperationalSchema])).openapi("FlatEvents", { example: sampleExample });
 
 const createHook = definePostOperation({
   path: "/v1/hooks",

@@ -7,7 +7,7 @@ import { listPausingStatuses } from "../../domain/deliveries/response-class.ts";
 import { z } from "@hono/zod-openapi";
 import { filterAnswerFields } from "./event-filter.ts";
 import { detailsSchema, eventTypes, timeOrNull, timeSchema } from "./parts.ts";
-import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";
+import { eventDataExample, eventDataSchema, operationalDataSchema, testDataSchema } from "./webhook.ts";
 
 const endpointState = z.enum(["enabled", "paused", "disabled"]);
 const format = z.enum(payloadFormats);
@@ -102,7 +102,7 @@ export const eventSchema = z
     id: z.string(),
     type: eventTypes,
     timestamp: timeSchema,
-    data: z.union([eventDataSchema, operationalDataSchema]),
+    data: z.union([eventDataSchema, operationalDataSchema, testDataSchema]),
     deliveries: z.array(
       z.object({
         id: z.string(),

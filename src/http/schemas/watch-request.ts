@@ -12,7 +12,7 @@ export const watchRequestSchema = z
       ...watchFilterFields,
       metadata: metadataField.optional(),
       ...endpointFields,
-      source: sourceNameField.default("default"),
+      source: sourceNameField.optional().openapi({ description: "Name of the source; `default` if left out.", example: "default" }),
       expires_at: timeField.nullish().openapi({ type: ["string", "null"] }),
     },
     "must be an object",
@@ -46,7 +46,7 @@ export function watchRequestOf(body: z.infer<typeof watchRequestSchema>): WatchR
     filter: watchFilterOf(body),
     metadata: (body.metadata ?? {}) as Readonly<Record<string, string>>,
     ...endpointRequestOf(body),
-    sourceName: body.source,
+    sourceName: body.source ?? "default",
     expiresAtMs: body.expires_at ?? null,
   };
 }

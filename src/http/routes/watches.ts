@@ -10,7 +10,7 @@ import type { Post } from "../operations/post-operation.ts";
 import { completeProblem, notFound, problemBody, tooManyWaiting, unprocessable } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
-import { callSidField, idParam, pageQuery, sequenceQuery, waitQuery } from "../schemas/fields.ts";
+import { callSidField, idParam, pageQuery, sequenceQuery, waitMsOf, waitQuery } from "../schemas/fields.ts";
 import { eventExample, eventSchema, pageExample, pageSchema, watchExample, watchSchema } from "../schemas/answers.ts";
 import { eventJson, watchJson } from "../schemas/json.ts";
 import { problemExample, problemSchema } from "../schemas/problem.ts";
@@ -184,7 +184,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
   addOperation(app, getWatch, async (c, { params, query }) => {
     const accountId = c.get("account").id;
     const abort = new AbortController();
-    const deadlineMs = clock.monotonicMs() + query.wait * 1000;
+    const deadlineMs = clock.monotonicMs() + waitMsOf(query.wait);
     const signal = AbortSignal.any([c.req.raw.signal, abort.signal]);
     let seen = query.sequence;
     let view: WatchView | null = null;

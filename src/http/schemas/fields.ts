@@ -191,7 +191,16 @@ export const waitQuery = wholeNumber(0, 30).default(0).openapi({
   minimum: 0,
   maximum: 30,
   default: 0,
-  description: "Seconds to hold the answer until something new happens.",
+  description:
+    "Seconds to hold the answer until something new happens. A wait of 30 ends up to a second earlier, before routers that give up after 30 s.",
 });
+/** Maximum wait. Shorter than 30 s, so that the answer passes routers that give up after 30 s. */
+const maxWaitMs = 29_300;
+
+/** Returns the milliseconds that a request waits for a `wait` in seconds. */
+export function waitMsOf(waitSeconds: number): number {
+  return Math.min(waitSeconds * 1000, maxWaitMs);
+}
+
 export const sequenceQuery = wholeNumber(0, 999_999_999).optional().openapi({ type: "integer", minimum: 0 });
 export const pageQuery = { limit: limitQuery, cursor: cursorQuery };

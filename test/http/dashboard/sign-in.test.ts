@@ -5,6 +5,8 @@ import { FailedSignIns } from "../../../src/http/dashboard/session/failed-sign-i
 import { cookieOf, hashApiKey, key, openDashboard, origin, signIn } from "./dashboard-world.ts";
 
 const signInPath = "/dashboard/sign-in";
+/** Page that the sign-in leads to. */
+const targetOn = ({ text }: { readonly text: string }) => /name="to" value="([^"]*)"/.exec(text)?.[1]?.replaceAll("&amp;", "&") ?? "";
 const isSignInPage = (text: string) => text.includes('name="api_key"');
 
 describe("who is not signed in", () => {
@@ -21,8 +23,6 @@ describe("who is not signed in", () => {
       expect(answer.text).not.toContain("Sign out");
     },
   );
-
-  const targetOn = ({ text }: { readonly text: string }) => /name="to" value="([^"]*)"/.exec(text)?.[1]?.replaceAll("&amp;", "&") ?? "";
 
   test.each([
     "/dashboard/deliveries?status=pending",

@@ -300,7 +300,10 @@ describe("the account", () => {
       name: "default",
       public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
       limits: { api_max_per_second: 0, max_active_watches: 200_000, max_endpoints: 50_000, max_hooks: 100, max_waiting_requests: 0 },
+      retention_days: 30,
     });
+    const half = createTestApi({ retentionDays: 0.5 } as Parameters<typeof createTestApi>[0]);
+    expect((await half.send("GET", "/v1/me")).body).toMatchObject({ retention_days: 0.5 });
   });
 
   test("its default secret is set with 204", async () => {

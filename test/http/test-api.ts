@@ -133,6 +133,7 @@ export function createTestApi(parts: Parts = {}) {
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
     sourceKinds: ["polyai-legacy", "polyai-agents", "sandbox"],
     limits: { apiMaxPerSecond: 0, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100, maxWaitingRequests: 0 },
+    retentionDays: 30,
     endpointMaxInFlight: 32,
     publicUrl: null,
     version: "0.1.0",

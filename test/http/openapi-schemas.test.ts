@@ -165,3 +165,27 @@ test.each<[string, unknown, boolean]>([
 ])("%s %j as a client sees it: %s", (name, body, valid) => {
   expect(ajv.validate({ $ref: `document#/components/schemas/${name}` }, body)).toBe(valid);
 });
+
+test("every operation, parameter and field of a component is described", () => {
+  const { paths, components } = document as unknown as {
+    readonly paths: Readonly<Record<string, Readonly<Record<string, Node & { readonly parameters?: readonly Node[] }>>>>;
+    readonly components: { readonly schemas: Readonly<Record<string, Node & { readonly properties?: Readonly<Record<string, Node>> }>> };
+  };
+  // A test event has no facts, and a form has those of the flat format.
+  const withoutFacts = /^(?:FlatTest|TestData|Form)/;
+  const operations = Object.entries(paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({ at: `${method} ${path}`, operation })),
+  );
+  const faults = [
+    ...operations.flatMap(({ at, operation }) => [
+      ...(operation["description"] === undefined ? [at] : []),
+      ...(operation.parameters ?? []).filter(({ description }) => description === undefined).map(({ name }) => `${at} ${String(name)}`),
+    ]),
+    ...Object.entries(components.schemas).flatMap(([name, { properties }]) =>
+      Object.entries(withoutFacts.test(name) ? {} : (properties ?? {}))
+        .filter(([, schema]) => schema["description"] === undefined && schema["$ref"] === undefined)
+        .map(([key]) => `${name}.${key}`),
+    ),
+  ];
+  expect(faults).toEqual([]);
+});

@@ -51,6 +51,7 @@ const getDocument = defineOperation({
   operationId: "getDocument",
   tag: "Operation",
   summary: "This document",
+  description: "OpenAPI 3.1 of every operation and webhook.",
   answers: {
     200: { description: "OpenAPI 3.1 document, including the webhooks.", schema: documentSchema, example: documentExample },
   },

@@ -21,12 +21,12 @@ const meExample = {
 
 const meSchema = z
   .object({
-    id: z.string(),
-    name: z.string(),
+    id: z.string().openapi({ description: "Id of the account." }),
+    name: z.string().openapi({ description: "Name of the account." }),
     public_key: z
       .string()
       .openapi({ description: "ed25519, for `v1a` signatures.", example: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=" }),
-    limits: z.object(limitsBy(() => z.number().int())),
+    limits: z.object(limitsBy(() => z.number().int())).openapi({ description: "Limits of the account; 0 disables a limit." }),
     retention_days: z
       .number()
       .openapi({ description: "Days for which a watch is kept with its events after its end. 0: until nothing of it is pending." }),

@@ -34,19 +34,27 @@ const patchSchema = z
     {
       format: formatField.optional(),
       headers: headersField.optional(),
-      max_in_flight: wholeField(1, 1000).optional(),
+      max_in_flight: wholeField(1, 1000).optional().openapi({ description: "Maximum number of webhooks in flight." }),
       max_per_second: z
         .number("must be a number or null")
         .min(0.1, "must be at least 0.1")
         .max(10_000, "must be at most 10000")
         .nullable()
-        .optional(),
+        .optional()
+        .openapi({ description: "Maximum number of webhooks a second; null for none." }),
       signatures: z
         .array(z.enum(["v1", "v1a"], "must be v1 or v1a"), "must be a list")
         .refine((list) => list.includes("v1") && new Set(list).size === list.length, 'must be ["v1"] or ["v1", "v1a"]')
-        .optional(),
-      late: z.enum(["send", "drop"], "must be send or drop").optional(),
-      state: z.enum(["enabled", "paused", "disabled"], "must be enabled, paused or disabled").optional(),
+        .optional()
+        .openapi({ description: "Signatures of each webhook: HMAC-SHA256 alone, or ed25519 beside it." }),
+      late: z
+        .enum(["send", "drop"], "must be send or drop")
+        .optional()
+        .openapi({ description: "`drop`: an earlier event is superseded once a later one of the watch was delivered." }),
+      state: z
+        .enum(["enabled", "paused", "disabled"], "must be enabled, paused or disabled")
+        .optional()
+        .openapi({ description: "New state of the endpoint." }),
     },
     "must be an object",
   )
@@ -67,15 +75,26 @@ const rotateSchema = z
 const rotatedExample = { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previous_valid_until: "2026-11-25T12:00:00.000Z" };
 
 const rotatedSchema = z
-  .object({ signing_secret: z.string(), previous_valid_until: timeSchema })
+  .object({
+    signing_secret: z.string().openapi({ description: "The new secret, shown once." }),
+    previous_valid_until: timeSchema.openapi({ description: "Until when the previous secret signs too." }),
+  })
   .openapi("RotatedSecret", { example: rotatedExample });
 
 const recoverSchema = z
-  .strictObject({ since: timeField, until: timeField.optional() }, "must be an object")
+  .strictObject(
+    {
+      since: timeField.openapi({ description: "Beginning of the span." }),
+      until: timeField.optional().openapi({ description: "End of the span; now if left out." }),
+    },
+    "must be an object",
+  )
   .openapi("Recovery", { example: { since: "2026-11-24T00:00:00.000Z" } });
 
 const recoveredExample = { recovered: 12 };
-const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: recoveredExample });
+const recoveredSchema = z
+  .object({ recovered: z.number().int().openapi({ description: "Number of deliveries that are pending again." }) })
+  .openapi("Recovered", { example: recoveredExample });
 const testedExample = { ...attemptExample, status_code: 204, error: null, response_excerpt: "", decision: "delivered" };
 
 const listEndpoints = defineOperation({

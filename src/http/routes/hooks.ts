@@ -25,7 +25,11 @@ const removableId = z.object({
   id: z
     .string()
     .regex(/^hk_[0-9A-Za-z]{1,64}$/, unknownDetail("hook"))
-    .openapi({ param: { name: "id", in: "path" }, example: "hk_1kw4kg04000" }),
+    .openapi({
+      description: "Id of the hook.",
+      param: { name: "id", in: "path", description: "Id of the hook." },
+      example: "hk_1kw4kg04000",
+    }),
 });
 
 // Keys whose blank value is read as if the key were left out, because no-code tools send every field of a form.
@@ -118,6 +122,7 @@ const getHook = defineOperation({
   operationId: "getHook",
   tag,
   summary: "Read a hook",
+  description: "The secret is never shown again.",
   params: hookId,
   answers: { 200: { description: "The hook.", schema: hookSchema, example: knownHookExample } },
   problems: ["not-found"],

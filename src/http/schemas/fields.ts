@@ -23,19 +23,23 @@ const text = () => z.string({ error: (issue) => (issue.input === undefined ? "is
 
 export const callSidField = text()
   .regex(callSidPattern, "must be OUT- and 1 to 128 letters, digits, _ or -")
-  .openapi({ example: "OUT-550e8400-e29b-41d4-a716-446655440000" });
+  .openapi({ description: "SID of the call.", example: "OUT-550e8400-e29b-41d4-a716-446655440000" });
 
 /** SID in a path. An invalid one is answered like an unknown one. */
 export const callSidParam = z.object({
   call_sid: z
     .string()
     .regex(callSidPattern, unknownDetail("call"))
-    .openapi({ param: { name: "call_sid", in: "path" }, example: "OUT-550e8400-e29b-41d4-a716-446655440000" }),
+    .openapi({
+      description: "SID of the call.",
+      param: { name: "call_sid", in: "path", description: "SID of the call." },
+      example: "OUT-550e8400-e29b-41d4-a716-446655440000",
+    }),
 });
 
 export const urlField = z
   .string("must be a string")
-  .openapi({ example: "https://crm.example.com/hooks/calls", format: "uri", maxLength: 2048 });
+  .openapi({ description: "URL that is sent the events.", example: "https://crm.example.com/hooks/calls", format: "uri", maxLength: 2048 });
 
 /** Point in time, parsed to epoch milliseconds. */
 export const timeField = text()
@@ -48,7 +52,7 @@ export const timeField = text()
     context.addIssue({ code: "custom", message });
     return z.NEVER;
   })
-  .openapi({ type: "string", format: "date-time", example: "2026-11-24T12:00:00.000Z" });
+  .openapi({ type: "string", format: "date-time", description: "Time with a time zone (ISO 8601).", example: "2026-11-24T12:00:00.000Z" });
 
 /** Returns epoch milliseconds; `null` if the text is no time. The zone may have no colon; `t` and `z` may be lower case (RFC 3339). */
 function parseTime(text: string): number | null {
@@ -107,7 +111,9 @@ export const headersField = withoutProto
     example: { "x-api-key": "s3cret" },
   });
 
-export const formatField = z.enum(payloadFormats, `must be ${payloadFormats.slice(0, -1).join(", ")} or ${payloadFormats.at(-1)}`);
+export const formatField = z
+  .enum(payloadFormats, `must be ${payloadFormats.slice(0, -1).join(", ")} or ${payloadFormats.at(-1)}`)
+  .openapi({ description: "Format of the webhooks." });
 
 export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and padded, canonical base64 of 24 to 64 bytes").openapi({
   example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -139,19 +145,27 @@ export const idParam = (prefix: string, example: string, what: string) =>
     id: z
       .string()
       .regex(idSyntax(prefix), unknownDetail(what))
-      .openapi({ param: { name: "id", in: "path" }, example: `${prefix}_${example}` }),
+      .openapi({
+        description: `Id of the ${what}.`,
+        param: { name: "id", in: "path", description: `Id of the ${what}.` },
+        example: `${prefix}_${example}`,
+      }),
   });
 
 /** Id in a filter. */
 export const idQuery = (prefix: string, what: string) =>
-  z.string().regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_1kw4kg04000`).optional();
+  z
+    .string()
+    .regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_1kw4kg04000`)
+    .optional()
+    .openapi({ description: `Only those of ${what} with this id.` });
 
 /** Name of a source: text that both databases can store. */
 export const sourceNameField = z
   .string("must be a string")
   .refine((name) => /^[^\p{C}]{1,100}$/u.test(name), "must be 1 to 100 characters, none of them a control character")
   // JSON Schema has no flags, and many engines lack Unicode classes, so that the document names only the ASCII controls.
-  .openapi({ minLength: 1, maxLength: 100, pattern: "^[^\\x00-\\x1f\\x7f]+$" });
+  .openapi({ description: "Name of a source.", minLength: 1, maxLength: 100, pattern: "^[^\\x00-\\x1f\\x7f]+$" });
 
 /** Schema of a body that has no keys. */
 export const noBodySchema = z.strictObject({}, "must be an object");
@@ -185,7 +199,8 @@ export const cursorQuery = z
   .string()
   .min(1, "must be the next_cursor of a page before")
   .max(200, "must be the next_cursor of a page before")
-  .optional();
+  .optional()
+  .openapi({ description: "The `next_cursor` of the page before; left out for the first page." });
 export const waitQuery = wholeNumber(0, 30).default(0).openapi({
   type: "integer",
   minimum: 0,
@@ -202,5 +217,7 @@ export function waitMsOf(waitSeconds: number): number {
   return Math.min(waitSeconds * 1000, maxWaitMs);
 }
 
-export const sequenceQuery = wholeNumber(0, 999_999_999).optional().openapi({ type: "integer", minimum: 0 });
+export const sequenceQuery = wholeNumber(0, 999_999_999)
+  .optional()
+  .openapi({ type: "integer", minimum: 0, description: "Sequence that the client has seen; a watch past it is answered at once." });
 export const pageQuery = { limit: limitQuery, cursor: cursorQuery };

@@ -8,12 +8,14 @@ export const watchRequestSchema = z
   .strictObject(
     {
       call_sid: callSidField,
-      callback_url: urlField.nullish(),
+      callback_url: urlField.nullish().openapi({ description: "URL that is sent the events; null to read the feed instead." }),
       ...watchFilterFields,
       metadata: metadataField.optional(),
       ...endpointFields,
       source: sourceNameField.optional().openapi({ description: "Name of the source; `default` if left out.", example: "default" }),
-      expires_at: timeField.nullish().openapi({ type: ["string", "null"] }),
+      expires_at: timeField
+        .nullish()
+        .openapi({ type: ["string", "null"], description: "When to give up waiting for the end of the call; 24 h from now if left out." }),
     },
     "must be an object",
   )

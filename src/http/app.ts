@@ -2,6 +2,7 @@ import { stackOf } from "../domain/error-text.ts";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { routePath } from "hono/route";
+import { getPath } from "hono/utils/url";
 import { addAccountRoutes } from "./routes/account.ts";
 import { addCallRoutes } from "./routes/calls.ts";
 import { createDashboard } from "./dashboard/dashboard.ts";
@@ -10,6 +11,7 @@ import { isDashboardPath, problemPage } from "./dashboard/pages/error-page.ts";
 import { addDeliveryRoutes } from "./routes/deliveries.ts";
 import type { Env, HttpDependencies } from "./operations/dependencies.ts";
 import { addDocsPage } from "./docs/docs.ts";
+import { addStartPage } from "./docs/start-page.ts";
 import { addEndpointRoutes } from "./routes/endpoints.ts";
 import { addEventRoutes } from "./routes/events.ts";
 import { addHealthRoutes } from "./routes/health.ts";
@@ -17,13 +19,19 @@ import { addHookRoutes } from "./routes/hooks.ts";
 import { addOpenApiRoute } from "./operations/openapi.ts";
 import { problemOf, problemResponse } from "./operations/problem.ts";
 import type { Problem } from "./operations/problem.ts";
-import { authenticate, limitRate, notCached, requestId } from "./operations/request-guards.ts";
+import { authenticate, limitRate, notCached, refuseOptions, requestId } from "./operations/request-guards.ts";
 import { addWatchRoutes } from "./routes/watches.ts";
+
+/** Paths of probes with a trailing slash, which some load balancers add, by the path that answers. */
+const probePaths: ReadonlyMap<string, string> = new Map([
+  ["/healthz/", "/healthz"],
+  ["/readyz/", "/readyz"],
+]);
 
 /** Creates the app with all routes. Errors are rendered only here. */
 export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   const { clock, logger, metrics } = dependencies;
-  const app = new OpenAPIHono<Env>({ strict: true });
+  const app = new OpenAPIHono<Env>({ strict: true, getPath: pathOf });
 
   app.use(requestId);
   app.use(async (c, next) => {
@@ -39,7 +47,7 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
     );
   });
   const limitAccount = limitRate(dependencies);
-  app.use("/v1/*", notCached, authenticate(dependencies), limitAccount);
+  app.use("/v1/*", notCached, refuseOptions, authenticate(dependencies), limitAccount);
 
   addWatchRoutes(app, dependencies);
   addEventRoutes(app, dependencies);
@@ -49,8 +57,9 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   addDeliveryRoutes(app, dependencies);
   addAccountRoutes(app, dependencies);
   addHealthRoutes(app, dependencies);
-  addOpenApiRoute(app, dependencies.version);
+  addOpenApiRoute(app, dependencies);
   addDocsPage(app, dependencies.version);
+  addStartPage(app);
   app.route("/dashboard", createDashboard(dependencies, limitAccount));
   app.get("/dashboard/", (c) => c.redirect("/dashboard", 308));
 
@@ -75,6 +84,11 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
 /** Answers a problem: a page under the dashboard, else a problem document. */
 function answerProblem(c: Context<Env>, problem: Problem): Response | Promise<Response> {
   return isDashboardPath(c.req.path) ? problemPage(c, pageProblemOf(problem)) : problemResponse(c, problem);
+}
+
+function pathOf(request: Request): string {
+  const path = getPath(request);
+  return probePaths.get(path) ?? path;
 }
 
 /** Returns the path pattern of the route that answers. The pattern contains no values of the request. */

@@ -114,6 +114,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     logger,
     metrics,
     limits: config.limits,
+    retentionDays: config.retentionDays,
     sourceKinds,
     endpointMaxInFlight: config.delivery.endpointMaxInFlight,
     publicUrl: config.api.publicUrl,

@@ -25,7 +25,7 @@ test("the session's cookie is out of reach of scripts and other sites", async ()
   const { url } = await startService();
   const visitor = await Visitor.signedIn(url, apiKey);
   const cookies = await visitor.page.browserContext().cookies();
-  expect(cookies).toMatchObject([{ name: "ringback_session", httpOnly: true, sameSite: "Strict", path: "/dashboard" }]);
+  expect(cookies).toMatchObject([{ name: "ringback_session", httpOnly: true, sameSite: "Lax", path: "/dashboard" }]);
   expect(await visitor.evaluate("document.cookie")).toBe("");
   expect(cookies[0]?.value).not.toContain(apiKey);
 });

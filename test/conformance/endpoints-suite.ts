@@ -138,6 +138,27 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect(signing).toEqual([secrets[2]?.id, secrets[1]?.id]);
     });
 
+    it("agree with a registration that gives a secret that still signs", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1", { endpoint: { givenSecret: secretDraft("one") } });
+      const rotation = { accountId: view.watch.accountId, endpointId: view.endpoint?.id ?? "", secret: secretDraft("two") };
+      await world.store.rotateSecret({ ...rotation, previousValidUntilMs: world.nowMs + hour, nowMs: world.nowMs });
+      const watch = (sid: string, secret: string) => world.register(sid, { endpoint: { givenSecret: secretDraft(secret) } });
+      const hook = (secret: string) =>
+        world.registerHook(view.watch.callbackUrl ?? "", { endpoint: { format: null, givenSecret: secretDraft(secret) } });
+      for (const secret of ["one", "two"]) {
+        expect(await watch(`OUT-watch-${secret}`, secret)).toMatchObject({ kind: "created", showsGeneratedSecret: false });
+        expect(["created", "existing"]).toContain((await hook(secret)).kind);
+      }
+      expect(await watch("OUT-other", "three")).toMatchObject({ kind: "endpoint_differs", fields: ["signing_secret"] });
+      world.pass(hour - 1);
+      expect(await watch("OUT-last", "one")).toMatchObject({ kind: "created" });
+      world.pass(1);
+      expect(await watch("OUT-after", "one")).toMatchObject({ kind: "endpoint_differs", fields: ["signing_secret"] });
+      expect(await hook("one")).toMatchObject({ kind: "endpoint_differs", fields: ["signing_secret"] });
+      expect(await watch("OUT-current", "two")).toMatchObject({ kind: "created" });
+    });
+
     it("paused by the client are sent nothing until enabled", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1");

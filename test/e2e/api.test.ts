@@ -73,7 +73,7 @@ test("every shape has its keys, all of them always there", async () => {
     expect(keysOf(source)).toEqual(keys("name kind state reason since last_good_poll_at interval_ms"));
   expect(keysOf(await get(`/v1/calls/${callSid}`))).toEqual(keys("call_sid source status reason terminal observed_at details"));
   const me = await get("/v1/me");
-  expect(keysOf(me)).toEqual(keys("id name public_key limits"));
+  expect(keysOf(me)).toEqual(keys("id name public_key limits retention_days"));
   expect(me["public_key"]).toMatch(/^whpk_/);
 });
 

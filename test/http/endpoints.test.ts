@@ -307,7 +307,10 @@ describe("the account", () => {
         manual_max_in_flight: 0,
         max_waiting_requests: 0,
       },
+      retention_days: 30,
     });
+    const half = createTestApi({ retentionDays: 0.5 } as Parameters<typeof createTestApi>[0]);
+    expect((await half.send("GET", "/v1/me")).body).toMatchObject({ retention_days: 0.5 });
   });
 
   test("its default secret is set with 204", async () => {

@@ -82,6 +82,14 @@ describe("the feed", () => {
     expect((await answer).body).toEqual({ data: [], next_cursor: "2" });
   });
 
+  test("wait=30 is answered before a router that allows 30 s gives up", async () => {
+    const { send, clock, cursors } = quietFeed(Number.POSITIVE_INFINITY);
+    const answer = send("GET", "/v1/events?wait=30");
+    await expect.poll(() => cursors.length).toBe(1);
+    await clock.advance(29_300);
+    expect((await answer).body).toMatchObject({ data: [] });
+  });
+
   test("what is there is answered at once and leaves no waiter", async () => {
     const { send, signals } = quietFeed(0);
     expect((await send("GET", "/v1/events?wait=30")).body).toMatchObject({ data: [{ id: "evt_1" }] });

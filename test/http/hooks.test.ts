@@ -59,10 +59,12 @@ describe("POST /v1/hooks", () => {
     [{ url: undefined, targetUrl: 5 }, ["/targetUrl"]],
     [{ event: "call.ringing" }, ["/event"]],
     [{ event: ["call.ringing"] }, ["/event/0"]],
-    [{ event: [] }, ["/event"]],
+    [{ url: "" }, ["/url"]],
+    [{ url: " ", targetUrl: null }, ["/url"]],
+    [{ event: {} }, ["/event"]],
     [{ event: 1 }, ["/event"]],
     [{ events: ["nothing"] }, ["/events/0"]],
-    [{ events: [] }, ["/events"]],
+    [{ format: {} }, ["/format"]],
     [{ format: "xml" }, ["/format"]],
     [{ headers: { cookie: "a=b" } }, ["/headers/cookie"]],
     [{ signing_secret: "x" }, ["/signing_secret"]],
@@ -72,6 +74,36 @@ describe("POST /v1/hooks", () => {
     expect(response.status).toBe(422);
     expect(faultsOf(response)).toEqual(pointers);
     expect(hookRequests).toEqual([]);
+  });
+
+  const blanks = ["", " ", null, [], [""], [null]];
+  test.each(
+    ["events", "event", "format", "headers", "signing_secret", "target_url"].flatMap((key) => blanks.map((blank) => [key, blank] as const)),
+  )("%s: %j is as if left out", async (key, blank) => {
+    const { send, hookRequests } = createTestApi();
+    const response = await send("POST", "/v1/hooks", { url, [key]: blank });
+    expect([response.status, (response.body as { ignored: unknown }).ignored]).toEqual([201, []]);
+    expect(hookRequests).toEqual([{ url, urlKey: "url", filter: { names: null }, format: null, headers: null, signingSecret: null }]);
+  });
+
+  test.each([
+    [
+      { url: "", targetUrl: url, events: [], event: "terminal" },
+      { url, urlKey: "targetUrl", filter: { names: ["terminal"] } },
+    ],
+    [
+      { url: null, hookUrl: url, events: "", event: ["terminal"] },
+      { url, urlKey: "hookUrl", filter: { names: ["terminal"] } },
+    ],
+    [
+      { url, events: ["terminal"], event: "" },
+      { url, urlKey: "url", filter: { names: ["terminal"] } },
+    ],
+  ])("what is blank in %j yields to what is not", async (body, request) => {
+    const { send, hookRequests } = createTestApi();
+    const response = await send("POST", "/v1/hooks", body);
+    expect([response.status, (response.body as { ignored: unknown }).ignored]).toEqual([201, []]);
+    expect(hookRequests).toEqual([expect.objectContaining(request)]);
   });
 
   test("a refused address is shown where it was written", async () => {
@@ -139,7 +171,32 @@ describe("GET /v1/hooks/sample", () => {
     for (const event of sample) expect(Object.keys(event)).toEqual(liveKeys);
   });
 
+  test("the newest success and the newest failure come first", async () => {
+    const events = [
+      callEvent({}, { id: "evt_5", type: "call.calling" }),
+      callEvent({}, { id: "evt_4", type: "call.failure" }),
+      callEvent({}, { id: "evt_3", type: "call.failure" }),
+      callEvent({}, { id: "evt_2", type: "call.queued" }),
+      callEvent({}, { id: "evt_1", type: "call.success" }),
+    ];
+    const { send } = createTestApi({
+      store: {
+        listRecentEvents: async ({ types, limit }) => events.filter(({ type }) => types?.includes(type) !== false).slice(0, limit),
+      },
+    });
+    const idsOf = async (query: string) => sampleOf<{ id: string }>(await send("GET", `/v1/hooks/sample${query}`)).map(({ id }) => id);
+    expect(await idsOf("")).toEqual(["evt_1", "evt_4", "evt_5"]);
+    expect(await idsOf("?limit=200")).toEqual(["evt_1", "evt_4", "evt_5", "evt_3", "evt_2"]);
+    expect(await idsOf("?limit=1")).toEqual(["evt_1"]);
+    expect(await idsOf("?event=call.failure")).toEqual(["evt_4", "evt_3"]);
+    expect(await idsOf("?event=call.queued,call.calling")).toEqual(["evt_5", "evt_2"]);
+  });
+
   test.each([
+    ["?event=", ["call.success", "call.failure", "call.calling"]],
+    ["?event=%20&limit=", ["call.success", "call.failure", "call.calling"]],
+    ["?event=,&limit=2", ["call.success", "call.failure"]],
+    ["?event=call.failure,&limit=3", ["call.failure"]],
     ["?event=call.failure&limit=3", ["call.failure"]],
     ["?event=terminal&limit=2", ["call.success", "call.failure"]],
     ["?event=watch.*&limit=200", ["watch.not_found", "watch.lost", "watch.rejected", "watch.expired"]],

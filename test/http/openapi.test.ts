@@ -1,3 +1,4 @@
+import { operationalEventTypes, watchEventTypes } from "../../src/domain/events/event.ts";
 import { describe, expect, test } from "vitest";
 import { openApiDocument } from "../../src/http/operations/openapi.ts";
 import { problemCatalogue } from "../../src/http/schemas/problem-catalogue.ts";
@@ -123,7 +124,7 @@ describe("the document", () => {
     const response = await request("/openapi.json");
     expect(response.headers["content-type"]).toBe("application/json");
     expect(response.body).toEqual(document);
-    expect(Object.keys(document.webhooks)).toEqual(["event", "operational-event"]);
+    expect(Object.keys(document.webhooks)).toEqual([...watchEventTypes, ...operationalEventTypes, "endpoint.test"]);
   });
 });
 

@@ -31,7 +31,40 @@ describe("who asks", () => {
     expect(problemOf(response)).toMatchObject({ type: "urn:ringback:problem:unauthorized", status: 401 });
   });
 
-  test.each(["/healthz", "/readyz", "/openapi.json", "/docs"])("%s needs no key", async (path) => {
+  test.each<[Record<string, string>, string]>([
+    [{}, "missing"],
+    [{ "x-api-key": " " }, "missing"],
+    [{ authorization: "Basic Zm9vOmJhcg==" }, "missing"],
+    [{ authorization: apiKey }, "missing"],
+    [{ authorization: "Bearer" }, "missing"],
+    [{ authorization: "Bearer rb_unknown" }, "unknown or was revoked"],
+    [{ "x-api-key": "rb_unknown" }, "unknown or was revoked"],
+    [{ "x-api-key": "x".repeat(513) }, "unknown or was revoked"],
+    [{ authorization: "Bearer rb_unknown", "x-api-key": "rb_unknown" }, "unknown or was revoked"],
+    [{ authorization: "Bearer rb_unknown", "x-api-key": apiKey }, "different keys"],
+    [{ authorization: "Bearer rb_unknown", "x-api-key": "rb_other" }, "different keys"],
+  ])("%j is a 401 that says so", async (headers, words) => {
+    const { request } = createTestApi();
+    const { status, detail } = problemOf(await request("/v1/me", { headers }));
+    expect(status).toBe(401);
+    for (const each of ["missing", "unknown or was revoked", "different keys"]) {
+      const expected = each === words || (each === "unknown or was revoked" && words === "different keys");
+      expect([each, detail.includes(each)]).toEqual([each, expected]);
+    }
+    for (const key of ["rb_", "Zm9v", "xxx"]) expect(detail).not.toContain(key);
+  });
+
+  test("GET / leads to the reference and to the dashboard, without a key", async () => {
+    const { request } = createTestApi();
+    for (const path of ["/", "/?utm_source=mail"]) {
+      const { status, headers, text } = await request(path);
+      expect([status, headers["content-type"]]).toEqual([200, "text/html; charset=UTF-8"]);
+      for (const target of ["/docs", "/dashboard", "/openapi.json"]) expect(text).toContain(`href="${target}"`);
+      expect(headers["content-security-policy"]).toMatch(/^default-src 'none'/);
+    }
+  });
+
+  test.each(["/healthz", "/readyz", "/openapi.json", "/docs", "/"])("%s needs no key", async (path) => {
     const { request } = createTestApi();
     expect((await request(path)).status).toBe(200);
   });
@@ -60,6 +93,56 @@ describe("request ids", () => {
   ])("%s %s carries one", async (method, path) => {
     const { send } = createTestApi();
     expect((await send(method, path)).headers["x-request-id"]).toMatch(/./);
+  });
+});
+
+describe("outside /v1", () => {
+  test.each([
+    "/readyz?x=1",
+    "/healthz?x=1",
+    "/healthz?x=1&x=2",
+    "/healthz?%zz",
+    "/openapi.json?v=2",
+    "/docs?x",
+    "/docs?utm_source=mail&utm_source=chat",
+    "/healthz/",
+    "/readyz/",
+    "/readyz/?x=1",
+  ])("%s is answered as without the query and the slash", async (path) => {
+    const { request, answered } = createTestApi();
+    const plain = path.replace(/\/?(?:\?.*)?$/, "");
+    expect((await request(path)).status).toBe(200);
+    expect(answered).toEqual([{ route: plain, status: 200 }]);
+  });
+
+  test.each(["/docs/", "/openapi.json/", "/healthz//", "/v1/me/"])("%s is still unknown", async (path) => {
+    const { send } = createTestApi();
+    expect((await send("GET", path)).status).toBe(404);
+  });
+});
+
+describe("OPTIONS", () => {
+  test.each([
+    ["/v1/watches", "GET, HEAD, POST"],
+    ["/v1/watches/wch_1", "GET, HEAD, DELETE"],
+    ["/v1/me/signing-secret?x=1", "PUT"],
+    ["/healthz", "GET, HEAD"],
+    ["/readyz/", "GET, HEAD"],
+    ["/docs", "GET, HEAD"],
+    ["/dashboard", "GET, HEAD"],
+    ["/dashboard/watches", "GET, HEAD"],
+    ["/dashboard/sign-out", "POST"],
+  ])("%s without a key is 405 and says what is allowed", async (path, allowed) => {
+    const { request } = createTestApi();
+    const headers = { origin: "https://elsewhere.example", "access-control-request-method": "POST" };
+    const response = await request(path, { method: "OPTIONS", headers });
+    expect(response.status).toBe(405);
+    expect(String(response.headers["allow"]).split(", ").toSorted()).toEqual(allowed.split(", ").toSorted());
+  });
+
+  test("of a path that does not exist is 404", async () => {
+    const { request } = createTestApi();
+    expect((await request("/v1/nothing", { method: "OPTIONS" })).status).toBe(404);
   });
 });
 
@@ -256,6 +339,49 @@ describe("query parameters", () => {
     const response = await send("GET", path);
     expect(response.status).toBe(422);
     expect(faultsOf(response)).toEqual([parameter]);
+  });
+
+  test.each([
+    ["2026-11-24T12:00:00+0200", "2026-11-24T10:00:00Z"],
+    ["2026-11-24t12:00:00.5-0330", "2026-11-24T15:30:00.500Z"],
+    ["2026-11-24t12:00:00z", "2026-11-24T12:00:00Z"],
+    ["2026-11-24T12:00z", "2026-11-24T12:00:00Z"],
+    ["2026-11-24t12:00:00+02:00", "2026-11-24T10:00:00Z"],
+  ])("the time %s is taken", async (time, meant) => {
+    const seen: (number | null)[] = [];
+    const { send } = createTestApi({
+      store: {
+        readFeed: async ({ sinceMs }) => {
+          seen.push(sinceMs);
+          return { data: [], nextCursor: "1" };
+        },
+      },
+    });
+    expect((await send("GET", `/v1/events?since=${encodeURIComponent(time)}`)).status).toBe(200);
+    expect(seen).toEqual([Date.parse(meant)]);
+  });
+
+  test.each(["2026-11-24T12:00:00 02:00", "2026-11-24T12:00:00.123 0200", "2026-11-24t12:00 02:00", "2026-11-24T12:00:00+02:00"])(
+    "the time zone of %s, written into a URL as it is: the detail says to encode the plus",
+    async (time) => {
+      const { send } = createTestApi();
+      const response = await send("GET", `/v1/events?since=${time}`);
+      expect(response.status).toBe(422);
+      expect(problemOf(response).errors).toEqual([{ parameter: "since", detail: expect.stringMatching(/blank.*percent-encode.*%2B/) }]);
+    },
+  );
+
+  test.each([
+    "2026-11-24 12:00:00Z",
+    "2026-11-24T12:00:00",
+    "2026-11-24T12:00:00+25:00",
+    "2026-11-24T12:00:00-2460",
+    "2026-02-30t00:00:00z",
+  ])("the time %s is 422 for another reason", async (time) => {
+    const { send } = createTestApi();
+    const response = await send("GET", `/v1/events?since=${encodeURIComponent(time)}`);
+    expect(response.status).toBe(422);
+    expect(problemOf(response).detail).not.toContain("%2B");
   });
 
   test("an invalid cursor is an error of its parameter", async () => {

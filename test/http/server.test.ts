@@ -69,7 +69,12 @@ describe("what cannot be read", () => {
     ["no Host", "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400],
     ["an unknown method", "FOO /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400],
     ["HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400],
-    ["no resource", "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 400],
+    ["two Host fields", "GET /healthz HTTP/1.1\r\nHost: a\r\nhost: a\r\nConnection: close\r\n\r\n", 400],
+    ["two Host fields of HTTP/1.0", "GET /healthz HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400],
+    ["an IPv6 literal without an end", "GET /healthz HTTP/1.1\r\nHost: [::1\r\nConnection: close\r\n\r\n", 400],
+    ["a Host with user info", "GET /healthz HTTP/1.1\r\nHost: a@[::1]:\r\nConnection: close\r\n\r\n", 400],
+    ["no resource", "GET * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 400],
+    ["the options of the server", "OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 405],
     ["an expectation", "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\nConnection: close\r\n\r\n", 417],
     ["a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405],
     ["chunks that are none", "POST /v1/watches HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400],
@@ -105,6 +110,31 @@ describe("what cannot be read", () => {
       "job-7",
       "job-7",
     ]);
+  });
+
+  test.each([
+    "[::1]",
+    "[::1]:8080",
+    "[0:0:0:0:0:0:0:1]",
+    "[0000::0001]:8080",
+    "[2001:DB8::1.2.3.4]:443",
+    "[::1]:",
+    "a.example:",
+    "A.Example:",
+  ])("the Host %s is taken", async (name) => {
+    const socket = await connectTo(await start(createTestApi().app));
+    socket.end(`GET /healthz HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`);
+    expect(await readAll(socket)).toMatch(/^HTTP\/1.1 200 /);
+  });
+
+  test.each([
+    ["/healthz/", 200],
+    ["/healthz?x=1", 200],
+    ["/readyz/?x=1", 503],
+  ])("%s is answered while the database is waited for: %i", async (path, status) => {
+    const answer = answerWaiting(new Request(`http://a${path}`));
+    expect(answer.status).toBe(status);
+    if (status === 503) expect(await answer.json()).toMatchObject({ type: "urn:ringback:problem:not-ready" });
   });
 
   test("HTTP/1.0 needs no Host", async () => {

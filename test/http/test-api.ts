@@ -140,6 +140,7 @@ export function createTestApi(parts: Parts = {}) {
       manualMaxInFlight: 0,
       maxWaitingRequests: 0,
     },
+    retentionDays: 30,
     endpointMaxInFlight: 32,
     publicUrl: null,
     version: "0.1.0",

@@ -286,7 +286,20 @@ describe("GET /v1/watches/{id}?wait=", () => {
     await Promise.race([answer, new Promise((resolve) => setImmediate(resolve))]);
     change();
     expect(sequenceOf(await answer)).toBe(3);
-    expect(waits.map(({ timeoutMs }) => timeoutMs)).toEqual([30_000]);
+    expect(waits.map(({ timeoutMs }) => timeoutMs)).toEqual([29_300]);
+  });
+
+  test.each([
+    [1, 1000],
+    [29, 29_000],
+    [30, 29_300],
+  ])("wait=%i waits for %i ms: the answer comes before a router that allows 30 s gives up", async (seconds, ms) => {
+    const { send, change, waits } = waiting({ sequence: 2 });
+    const answer = send("GET", `/v1/watches/wch_1?wait=${seconds}`);
+    await expect.poll(() => waits.length).toBe(1);
+    change();
+    await answer;
+    expect(waits.map(({ timeoutMs }) => timeoutMs)).toEqual([ms]);
   });
 
   test.each([

@@ -178,6 +178,7 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
     logger,
     metrics,
     limits: config.limits,
+    retentionDays: config.retentionDays,
     sourceKinds,
     endpointMaxInFlight: config.delivery.endpointMaxInFlight,
     publicUrl: config.api.publicUrl,

@@ -15,7 +15,7 @@ export const listenCommand: Command = {
   async run(args, terminal) {
     const { values, json } = readArguments(args, { texts: ["port", "host", "status"], lists: ["secret"] });
     const secrets = values.secret ?? [];
-    if (!secrets.every(isSigningSecret)) throw new UsageError("--secret must be whsec_ and base64 of 24 to 64 bytes");
+    if (!secrets.every(isSigningSecret)) throw new UsageError("--secret must be whsec_ and padded, canonical base64 of 24 to 64 bytes");
     const { status } = values;
     if (status !== undefined && !/^[2-5]\d\d$/.test(status)) throw new UsageError("--status must be a status code from 200 to 599");
     const print = (delivery: Delivery) => terminal.out(json ? deliveryJson(delivery) : describeDelivery(delivery));

@@ -19,7 +19,7 @@ export const openApiCommand: Command = {
     ]);
     const { version, limits } = result.config;
     // The routes are only registered, never called, so they need no dependencies.
-    const app = createApp({ version, limits, sourceKinds } as HttpDependencies);
+    const app = createApp({ version, limits, sourceKinds, publicUrl: null } as Partial<HttpDependencies> as HttpDependencies);
     terminal.out(JSON.stringify(openApiDocument(app, version), null, 2));
     return 0;
   },

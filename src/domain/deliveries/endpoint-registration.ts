@@ -7,22 +7,40 @@ type EndpointWish = {
   readonly givenSecret: { readonly fingerprints: readonly string[] } | null;
 };
 
-/** The compared part of an existing endpoint. A fingerprint is `null` if the endpoint has no headers or secret. */
+/** Secret of an endpoint. `validUntilMs` is `null` for the current one. */
+export type EndpointSecret = { readonly fingerprint: string; readonly validUntilMs: number | null };
+
+/** The compared part of an existing endpoint. `headersFingerprint` is `null` if the endpoint has no headers. */
 type ExistingEndpoint = {
   readonly format: string;
   readonly headersFingerprint: string | null;
-  readonly secretFingerprint: string | null;
+  readonly secrets: readonly EndpointSecret[];
 };
 
 export type EndpointField = "format" | "headers" | "signing_secret";
 
-/** Returns the fields in which an existing endpoint differs from a registration. A field that was left out never differs. */
-export function findDifferences(existing: ExistingEndpoint, { format, headers, givenSecret }: EndpointWish): readonly EndpointField[] {
+/**
+ * Returns the fields in which an existing endpoint differs from a registration. A field that was left out never differs. A
+ * secret that still signs does not differ, so that clients that send the previous one go on during the grace of a rotation.
+ */
+export function findDifferences(
+  existing: ExistingEndpoint,
+  { format, headers, givenSecret }: EndpointWish,
+  nowMs: number,
+): readonly EndpointField[] {
   const fields: EndpointField[] = [];
   if (format !== null && format !== existing.format) fields.push("format");
   if (headers !== null && !hasHeaders(existing, headers)) fields.push("headers");
-  if (givenSecret !== null && !givenSecret.fingerprints.includes(existing.secretFingerprint ?? "")) fields.push("signing_secret");
+  if (
+    givenSecret !== null &&
+    !existing.secrets.some((secret) => signs(secret, nowMs) && givenSecret.fingerprints.includes(secret.fingerprint))
+  )
+    fields.push("signing_secret");
   return fields;
+}
+
+function signs({ validUntilMs }: EndpointSecret, nowMs: number): boolean {
+  return validUntilMs === null || validUntilMs > nowMs;
 }
 
 function hasHeaders({ headersFingerprint }: ExistingEndpoint, headers: NonNullable<EndpointWish["headers"]>): boolean {

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import type { MiddlewareHandler } from "hono";
 import type { HttpDependencies } from "../operations/dependencies.ts";
+import { refuseOptions } from "../operations/request-guards.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
 import { addDeliveryList } from "./pages/delivery-list.ts";
 import { addDeliveryPages } from "./pages/delivery-page.ts";
@@ -26,7 +27,7 @@ import { addWatchPages } from "./pages/watch-page.ts";
 export function createDashboard(dependencies: HttpDependencies, limitRate: MiddlewareHandler): Hono<DashboardEnv> {
   const dashboard = new Hono<DashboardEnv>({ strict: true });
   const sessions = new Sessions(dependencies);
-  dashboard.use(pageHeaders(dependencies.publicUrl), guard(sessions));
+  dashboard.use(pageHeaders(dependencies.publicUrl), refuseOptions, guard(sessions, dependencies.publicUrl));
   // The sign-in has a limit of its own, because the account is not known yet.
   dashboard.use((c, next) => (c.req.path === signInPath ? next() : limitRate(c, next)));
 

@@ -44,6 +44,7 @@ const getDocs = defineOperation({
   operationId: "getDocs",
   tag: "Operation",
   summary: "This document as a page",
+  description: "Every operation with its parameters and an example of each answer.",
   answers: {
     200: { description: "HTML that loads nothing.", schema: z.string(), example: "<!doctype html>…", contentType: "text/html" },
   },

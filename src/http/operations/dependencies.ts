@@ -26,6 +26,8 @@ export type HttpDependencies = {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: AccountLimits;
+  /** Days for which a watch is kept after its end. */
+  readonly retentionDays: number;
   /** Names of the kinds that a source can have, including the sandbox. */
   readonly sourceKinds: readonly string[];
   /** Limit in flight of an endpoint that has none of its own. */

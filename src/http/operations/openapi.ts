@@ -1,10 +1,9 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { describeConsequences } from "../../domain/deliveries/response-class.ts";
-import type { Env } from "./dependencies.ts";
+import type { Env, HttpDependencies } from "./dependencies.ts";
 import { addOperation, defineOperation } from "./operation.ts";
 import { registerComponents } from "./operation-document.ts";
-import { operationalWebhookSchema, webhookSchema } from "../schemas/webhook.ts";
+import { registerWebhooks } from "./webhook-document.ts";
 
 const tags = [
   { name: "Watches", description: "Registrations of one call each." },
@@ -17,30 +16,8 @@ const tags = [
   { name: "Operation", description: "Health of the process." },
 ];
 
-const webhookHeaders = z.object({
-  "webhook-id": z.string().openapi({ description: "One per event: the same on every attempt and to every endpoint. Deduplicate by it." }),
-  "webhook-timestamp": z.string().openapi({ description: "Unix seconds of this attempt." }),
-  "webhook-signature": z.string().openapi({
-    description:
-      "Standard Webhooks: `v1,<base64>` of HMAC-SHA256 over `id.timestamp.body`, one per valid secret; `v1a` if the endpoint asks for it.",
-  }),
-});
-
 const documentSchema = z.record(z.string(), z.unknown());
 const documentExample = { openapi: "3.1.0", info: { title: "Ringback", version: "0.1.0" }, paths: {} };
-
-const howToAnswer =
-  "Verify the signature over the body as received, answer 2xx within 15 s, and do the work afterwards. A webhook may arrive more than once: compare its `webhook-id`.";
-const webhook = {
-  method: "post" as const,
-  tags: ["Events"],
-  security: [],
-  responses: {
-    "2XX": { description: "Delivered." },
-    "4XX": { description: describeConsequences(400, 499) },
-    "5XX": { description: describeConsequences(500, 599) },
-  },
-};
 
 const introduction = [
   "Push notifications of how PolyAI outbound calls end: register a call SID and a callback URL, receive a signed webhook on every transition.",
@@ -50,17 +27,19 @@ const introduction = [
   "Every POST takes an `Idempotency-Key`. Every answer has an `X-Request-Id`; send your own to find it in the logs.",
 ].join("\n\n");
 
-/** Builds the OpenAPI 3.1 document of all operations of the app and of the webhooks. */
-export function openApiDocument(app: OpenAPIHono<Env>, version: string) {
+/** Builds the OpenAPI 3.1 document of all operations of the app and of the webhooks. `publicUrl` is the server, if it is known. */
+export function openApiDocument(app: OpenAPIHono<Env>, version: string, publicUrl: string | null = null) {
+  const serverUrl = publicUrl?.replace(/\/+$/, "") ?? "/";
   return app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: {
       title: "Ringback",
       version,
       description: introduction,
+      contact: { name: "Operator of this service", ...(publicUrl === null ? {} : { url: publicUrl }) },
       license: { name: "MIT", url: "https://spdx.org/licenses/MIT.html" },
     },
-    servers: [{ url: "/", description: "This service." }],
+    servers: [{ url: serverUrl, description: "This service." }],
     security: [{ bearer: [] }, { apiKey: [] }],
     tags,
   });
@@ -72,6 +51,7 @@ const getDocument = defineOperation({
   operationId: "getDocument",
   tag: "Operation",
   summary: "This document",
+  description: "OpenAPI 3.1 of every operation and webhook.",
   answers: {
     200: { description: "OpenAPI 3.1 document, including the webhooks.", schema: documentSchema, example: documentExample },
   },
@@ -79,31 +59,21 @@ const getDocument = defineOperation({
 });
 
 /** Registers the shared parts of the document and the route that serves it. */
-export function addOpenApiRoute(app: OpenAPIHono<Env>, version: string): void {
+export function addOpenApiRoute(app: OpenAPIHono<Env>, { version, publicUrl }: Pick<HttpDependencies, "version" | "publicUrl">): void {
   const registry = app.openAPIRegistry;
-  registry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer" });
-  registry.registerComponent("securitySchemes", "apiKey", { type: "apiKey", in: "header", name: "X-API-Key" });
-  registry.registerWebhook({
-    ...webhook,
-    path: "event",
-    operationId: "receiveEvent",
-    summary: "An event",
-    description: `Sent to your endpoint, here in the format \`standard\`. ${howToAnswer}`,
-    request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: webhookSchema } } } },
+  registry.registerComponent("securitySchemes", "bearer", { type: "http", scheme: "bearer", description: "An API key of the account." });
+  registry.registerComponent("securitySchemes", "apiKey", {
+    type: "apiKey",
+    in: "header",
+    name: "X-API-Key",
+    description: "An API key of the account.",
   });
-  registry.registerWebhook({
-    ...webhook,
-    path: "operational-event",
-    operationId: "receiveOperationalEvent",
-    summary: "An operational event",
-    description: `Only for hooks that name its type; here in the format \`standard\`. ${howToAnswer}`,
-    request: { headers: webhookHeaders, body: { required: true, content: { "application/json": { schema: operationalWebhookSchema } } } },
-  });
+  registerWebhooks(app);
   registerComponents(app);
   // Built and encoded at the first request, when every operation is registered.
   let bytes: Uint8Array<ArrayBuffer> | null = null;
   addOperation(app, getDocument, (c) =>
-    c.body((bytes ??= new TextEncoder().encode(JSON.stringify(openApiDocument(app, version)))), 200, {
+    c.body((bytes ??= new TextEncoder().encode(JSON.stringify(openApiDocument(app, version, publicUrl)))), 200, {
       "content-type": "application/json",
     }),
   );

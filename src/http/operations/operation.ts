@@ -35,8 +35,10 @@ export function addOperation<Params extends z.ZodType, Query extends z.ZodType, 
   handle: (c: Context<Env>, input: Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>) => Promise<Response> | Response,
 ): void {
   const { bodyKind = "json" } = operation;
+  // Outside of /v1 a query is ignored, because probes, links and caches add parameters of their own.
+  const parameterSchemas = operation.path.startsWith("/v1/") ? operation : null;
   registerOperation(app, operation, async (c) => {
-    const parameters = checkParameters(c, operation);
+    const parameters = parameterSchemas === null ? { params: {}, query: {} } : checkParameters(c, parameterSchemas);
     const body =
       operation.body === undefined ? refuseLargeBody(c) : checkBody(operation.body, parseJson(c, await readBody(c, bodyKind), bodyKind));
     return handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);

@@ -22,20 +22,40 @@ export const requestId: MiddlewareHandler<Env> = async (c, next) => {
 
 /** Returns the API key of a request (Bearer or `X-API-Key`); `null` if there is none. */
 export function keyOf(c: Context): string | null {
-  const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i.exec(c.req.header("authorization") ?? "")?.[1];
-  const key = bearer ?? c.req.header("x-api-key") ?? "";
+  const key = bearerKeyOf(c) ?? c.req.header("x-api-key") ?? "";
   return key === "" || key.length > 512 ? null : key;
+}
+
+function bearerKeyOf(c: Context): string | null {
+  return /^Bearer +([\x21-\x7e]{1,512})$/i.exec(c.req.header("authorization") ?? "")?.[1] ?? null;
+}
+
+/** Returns why a request without a valid key is refused. The text contains no key. */
+function describeMissingKey(c: Context): string {
+  const bearer = bearerKeyOf(c);
+  const header = c.req.header("x-api-key")?.trim() ?? "";
+  const unknown = "the API key is unknown or was revoked";
+  if (bearer !== null && header !== "" && header !== bearer)
+    return `${unknown}: \`Authorization\` and \`X-API-Key\` have different keys, and only that of \`Authorization\` counts; send one of them`;
+  if (bearer !== null || header !== "") return unknown;
+  return "the API key is missing; send it as `Authorization: Bearer <key>` or `X-API-Key: <key>`";
 }
 
 /** Header of every 401 (RFC 9110, section 11.6.1). */
 export const bearerChallenge = { "www-authenticate": 'Bearer realm="ringback"' };
 
-/** Authenticates a request. Missing, unknown and revoked keys get the same 401. */
+/**
+ * Answers OPTIONS with the methods of the path, before a key is required: a browser sends a preflight request without one.
+ * No other origin may call the API, so the answer is a 405.
+ */
+export const refuseOptions: MiddlewareHandler = async (c, next) => (c.req.method === "OPTIONS" ? c.notFound() : next());
+
+/** Authenticates a request. The detail of a 401 says whether the key is missing or not valid. */
 export function authenticate({ authentication }: HttpDependencies): MiddlewareHandler<Env> {
   return async (c, next) => {
     const key = keyOf(c);
     const account = key === null ? null : await authentication.findByKey(key);
-    if (account === null) throw new ProblemError({ slug: "unauthorized", headers: bearerChallenge });
+    if (account === null) throw new ProblemError({ slug: "unauthorized", detail: describeMissingKey(c), headers: bearerChallenge });
     c.set("account", account);
     await next();
   };

@@ -16,16 +16,20 @@ const meExample = {
   name: "default",
   public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
   limits: limitsBy(({ defaultLimit }) => defaultLimit),
+  retention_days: 30,
 };
 
 const meSchema = z
   .object({
-    id: z.string(),
-    name: z.string(),
+    id: z.string().openapi({ description: "Id of the account." }),
+    name: z.string().openapi({ description: "Name of the account." }),
     public_key: z
       .string()
       .openapi({ description: "ed25519, for `v1a` signatures.", example: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=" }),
-    limits: z.object(limitsBy(() => z.number().int())),
+    limits: z.object(limitsBy(() => z.number().int())).openapi({ description: "Limits of the account; 0 disables a limit." }),
+    retention_days: z
+      .number()
+      .openapi({ description: "Days for which a watch is kept with its events after its end. 0: until nothing of it is pending." }),
   })
   .openapi("Me", { description: "0 disables a limit.", example: meExample });
 
@@ -81,7 +85,10 @@ function defineListSources(kinds: readonly string[]) {
 }
 
 /** Routes of the account and its sources. */
-export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live, limits, sourceKinds }: HttpDependencies): void {
+export function addAccountRoutes(
+  app: OpenAPIHono<Env>,
+  { endpointSettings, live, limits, retentionDays, sourceKinds }: HttpDependencies,
+): void {
   addOperation(app, getMe, (c) => {
     const { id, name, publicKey } = c.get("account");
     return c.json({
@@ -89,6 +96,7 @@ export function addAccountRoutes(app: OpenAPIHono<Env>, { endpointSettings, live
       name,
       public_key: publicKey,
       limits: limitsBy((_, name) => limits[name]),
+      retention_days: retentionDays,
     });
   });
 

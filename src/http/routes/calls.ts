@@ -13,6 +13,7 @@ const getCall = defineOperation({
   operationId: "getCall",
   tag: "Calls",
   summary: "Read a call's last known status",
+  description: "The status stays readable for the retention time, long after the upstream has dropped it.",
   params: callSidParam,
   query: z.strictObject({ source: sourceNameField.default("default") }),
   answers: { 200: { description: "The call.", schema: callSchema, example: callExample } },

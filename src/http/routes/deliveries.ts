@@ -34,7 +34,10 @@ const listDeliveries = defineOperation({
     ...pageQuery,
     endpoint_id: idQuery("ep", "an endpoint"),
     watch_id: idQuery("wch", "a watch"),
-    status: z.enum(deliveryStatuses, `must be one of ${deliveryStatuses.join(", ")}`).optional(),
+    status: z
+      .enum(deliveryStatuses, `must be one of ${deliveryStatuses.join(", ")}`)
+      .optional()
+      .openapi({ description: "Only deliveries in this state." }),
   }),
   answers: { 200: { description: "A page of deliveries.", schema: pageSchema(deliverySchema), example: pageExample(deliveryExample) } },
 });
@@ -45,6 +48,7 @@ const getDelivery = defineOperation({
   operationId: "getDelivery",
   tag,
   summary: "Read a delivery with its attempts",
+  description: "Each attempt has the first KiB of its answer.",
   params: deliveryId,
   answers: { 200: { description: "The delivery.", schema: deliveryWithAttemptsSchema, example: deliveryWithAttemptsExample } },
   problems: ["not-found"],

@@ -27,25 +27,34 @@ import { attemptJson, endpointJson } from "../schemas/json.ts";
 const tag = "Endpoints";
 const endpointId = idParam("ep", "1kw4kg04000", "endpoint");
 const maxGraceSeconds = 604_800;
+const defaultGraceSeconds = 86_400;
 
 const patchSchema = z
   .strictObject(
     {
       format: formatField.optional(),
       headers: headersField.optional(),
-      max_in_flight: wholeField(1, 1000).optional(),
+      max_in_flight: wholeField(1, 1000).optional().openapi({ description: "Maximum number of webhooks in flight." }),
       max_per_second: z
         .number("must be a number or null")
         .min(0.1, "must be at least 0.1")
         .max(10_000, "must be at most 10000")
         .nullable()
-        .optional(),
+        .optional()
+        .openapi({ description: "Maximum number of webhooks a second; null for none." }),
       signatures: z
         .array(z.enum(["v1", "v1a"], "must be v1 or v1a"), "must be a list")
         .refine((list) => list.includes("v1") && new Set(list).size === list.length, 'must be ["v1"] or ["v1", "v1a"]')
-        .optional(),
-      late: z.enum(["send", "drop"], "must be send or drop").optional(),
-      state: z.enum(["enabled", "paused", "disabled"], "must be enabled, paused or disabled").optional(),
+        .optional()
+        .openapi({ description: "Signatures of each webhook: HMAC-SHA256 alone, or ed25519 beside it." }),
+      late: z
+        .enum(["send", "drop"], "must be send or drop")
+        .optional()
+        .openapi({ description: "`drop`: an earlier event is superseded once a later one of the watch was delivered." }),
+      state: z
+        .enum(["enabled", "paused", "disabled"], "must be enabled, paused or disabled")
+        .optional()
+        .openapi({ description: "New state of the endpoint." }),
     },
     "must be an object",
   )
@@ -54,25 +63,38 @@ const patchSchema = z
 const rotateSchema = z
   .strictObject(
     {
-      grace_seconds: wholeField(0, maxGraceSeconds).default(86_400),
+      grace_seconds: wholeField(0, maxGraceSeconds)
+        .optional()
+        .openapi({ description: "How long the previous secret signs too; 86400 if left out." }),
       signing_secret: signingSecretField.optional(),
     },
     "must be an object",
   )
-  .openapi("SecretRotation", { example: { grace_seconds: 86_400 } });
+  .openapi("SecretRotation", { example: { grace_seconds: defaultGraceSeconds } });
 
 const rotatedExample = { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previous_valid_until: "2026-11-25T12:00:00.000Z" };
 
 const rotatedSchema = z
-  .object({ signing_secret: z.string(), previous_valid_until: timeSchema })
+  .object({
+    signing_secret: z.string().openapi({ description: "The new secret, shown once." }),
+    previous_valid_until: timeSchema.openapi({ description: "Until when the previous secret signs too." }),
+  })
   .openapi("RotatedSecret", { example: rotatedExample });
 
 const recoverSchema = z
-  .strictObject({ since: timeField, until: timeField.optional() }, "must be an object")
+  .strictObject(
+    {
+      since: timeField.openapi({ description: "Beginning of the span." }),
+      until: timeField.optional().openapi({ description: "End of the span; now if left out." }),
+    },
+    "must be an object",
+  )
   .openapi("Recovery", { example: { since: "2026-11-24T00:00:00.000Z" } });
 
 const recoveredExample = { recovered: 12 };
-const recoveredSchema = z.object({ recovered: z.number().int() }).openapi("Recovered", { example: recoveredExample });
+const recoveredSchema = z
+  .object({ recovered: z.number().int().openapi({ description: "Number of deliveries that are pending again." }) })
+  .openapi("Recovered", { example: recoveredExample });
 const testedExample = { ...attemptExample, status_code: 204, error: null, response_excerpt: "", decision: "delivered" };
 
 const listEndpoints = defineOperation({
@@ -177,7 +199,7 @@ export function addEndpointRoutes(
 
   addPostOperation(app, idempotency, rotateSecret, (c, { params, body }): Post<RotationOutcome> => ({
     act: (keyed) => {
-      const request = { graceSeconds: body.grace_seconds, signingSecret: body.signing_secret ?? null };
+      const request = { graceSeconds: body.grace_seconds ?? defaultGraceSeconds, signingSecret: body.signing_secret ?? null };
       return endpointSettings.rotateSecret(c.get("account"), params.id, request, keyed);
     },
     answer: (outcome) => {

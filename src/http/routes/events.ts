@@ -7,7 +7,7 @@ import { addOperation, defineOperation } from "../operations/operation.ts";
 import { notFound, tooManyWaiting, unprocessable } from "../operations/problem.ts";
 import type { Notice } from "../../ports/stores/call-store.ts";
 import { CursorInvalidError } from "../../domain/errors.ts";
-import { callSidField, cursorQuery, idParam, limitQuery, timeField, waitQuery } from "../schemas/fields.ts";
+import { callSidField, cursorQuery, idParam, limitQuery, timeField, waitMsOf, waitQuery } from "../schemas/fields.ts";
 import { eventExample, eventSchema } from "../schemas/answers.ts";
 import { eventJson } from "../schemas/json.ts";
 
@@ -67,7 +67,7 @@ export function addEventRoutes(app: OpenAPIHono<Env>, { store, live, clock }: Ht
         ...selection,
         callSid: query.call_sid ?? null,
       });
-    const deadlineMs = clock.monotonicMs() + query.wait * 1000;
+    const deadlineMs = clock.monotonicMs() + waitMsOf(query.wait);
     try {
       for (let cursor = query.after ?? null; ;) {
         const leftMs = deadlineMs - clock.monotonicMs();

@@ -6,7 +6,12 @@ import { ProblemError } from "../operations/problem.ts";
 
 const tag = "Operation";
 const readySchema = z
-  .object({ ready: z.literal(true), degraded: z.array(z.string()).openapi({ example: ["source default: suspended"] }) })
+  .object({
+    ready: z.literal(true).openapi({ description: "Registrations are accepted." }),
+    degraded: z
+      .array(z.string())
+      .openapi({ description: "Problems that do not stop registrations.", example: ["source default: suspended"] }),
+  })
   .openapi("Readiness");
 
 const getHealth = defineOperation({
@@ -15,6 +20,7 @@ const getHealth = defineOperation({
   operationId: "getHealth",
   tag,
   summary: "Check that the process answers",
+  description: "Touches neither the database nor the upstream.",
   answers: { 200: { description: "The process answers.", schema: z.object({ status: z.literal("ok") }), example: { status: "ok" } } },
   isPublic: true,
 });

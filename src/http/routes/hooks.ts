@@ -9,10 +9,11 @@ import { addPostOperation, definePostOperation } from "../operations/post-operat
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
-import { sampleEvents } from "./sample-events.ts";
+import { ledBy, outcomeTypesOf, sampleEvents } from "./sample-events.ts";
 import { hookFilterFields, hookFilterOf, hookFilterQuery } from "../schemas/event-filter.ts";
-import { endpointFields, endpointRequestOf, idParam, pageQuery, urlField } from "../schemas/fields.ts";
+import { endpointFields, endpointRequestOf, idParam, isBlank, orBlank, pageQuery, urlField } from "../schemas/fields.ts";
 import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
+import { flatEventSchema, flatOperationalSchema } from "../schemas/webhook.ts";
 import { hookJson } from "../schemas/json.ts";
 import { unknownDetail } from "../schemas/problem-catalogue.ts";
 
@@ -24,33 +25,46 @@ const removableId = z.object({
   id: z
     .string()
     .regex(/^hk_[0-9A-Za-z]{1,64}$/, unknownDetail("hook"))
-    .openapi({ param: { name: "id", in: "path" }, example: "hk_1kw4kg04000" }),
+    .openapi({
+      description: "Id of the hook.",
+      param: { name: "id", in: "path", description: "Id of the hook." },
+      example: "hk_1kw4kg04000",
+    }),
 });
 
+// Keys whose blank value is read as if the key were left out, because no-code tools send every field of a form.
+const optionalKeys: ReadonlySet<string> = new Set([...urlKeys, ...Object.keys(hookFilterFields), ...Object.keys(endpointFields)]);
+
+function withoutBlanks(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  return Object.fromEntries(Object.entries(body).filter(([key, value]) => !optionalKeys.has(key) || !isBlank(value)));
+}
+
 // Unknown keys are not refused but listed in the answer, because automation tools send extra keys.
-const hookRequestSchema = z
+const aliasField = urlField.optional().openapi({ description: "Read as `url` if that is left out." });
+
+const hookRequestObject = z
   .looseObject(
     {
-      url: urlField.optional(),
-      target_url: urlField.optional(),
-      targetUrl: urlField.optional(),
-      hookUrl: urlField.optional(),
+      url: urlField.optional().openapi({ description: "URL that is sent the events." }),
+      target_url: aliasField,
+      targetUrl: aliasField,
+      hookUrl: aliasField,
       ...hookFilterFields,
       ...endpointFields,
     },
     "must be an object",
   )
   .openapi("HookRequest", {
-    anyOf: urlKeys.map((key) => ({ required: [key] })),
+    description: "One of `url`, `target_url`, `targetUrl` and `hookUrl` is required. Other keys are ignored and named in the answer.",
     example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] },
   });
+const hookRequestSchema = z.preprocess(withoutBlanks, hookRequestObject);
 
 const sampleExample = sampleEvents(filterByNames(["call.failure"]), Date.UTC(2026, 10, 24, 12)).map(flatPayload);
 const knownHookExample = { ...hookExample, secret: null, ignored: [] };
 
-const sampleSchema = z
-  .array(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])))
-  .openapi("FlatEvents", { example: sampleExample });
+const sampleSchema = z.array(z.union([flatEventSchema, flatOperationalSchema])).openapi("FlatEvents", { example: sampleExample });
 
 const createHook = definePostOperation({
   path: "/v1/hooks",
@@ -58,7 +72,7 @@ const createHook = definePostOperation({
   tag,
   summary: "Subscribe to every call",
   description:
-    "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A repeat with the same URL and events is answered 200 with the same id.",
+    "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A blank text, null or an empty list is read as if its key were left out. A repeat with the same URL and events is answered 200 with the same id.",
   body: hookRequestSchema,
   answers: {
     200: { description: "The hook existed already.", schema: hookSchema, example: { ...hookExample, secret: null } },
@@ -67,14 +81,27 @@ const createHook = definePostOperation({
   problems: ["quota-exceeded", "endpoint-differs", "blocked-address"],
 });
 
+/** Filter of the sample. Blank names are as if left out, because a tool fills the list from a form. */
+const sampleEventQuery = z.preprocess(
+  (list) =>
+    typeof list === "string"
+      ? list
+          .split(",")
+          .filter((name) => !isBlank(name))
+          .join(",") || undefined
+      : list,
+  hookFilterQuery,
+);
+
 const sampleHook = defineOperation({
   method: "get",
   path: "/v1/hooks/sample",
   operationId: "sampleHook",
   tag,
   summary: "Sample events",
-  description: "A bare array in the live (flat) schema, newest first: recent events of the account, or synthetic ones if it has none.",
-  query: z.strictObject({ event: hookFilterQuery, limit: pageQuery.limit.default(3) }),
+  description:
+    "A bare array in the live (flat) schema: recent events of the account, or synthetic ones if it has none. The newest success and the newest failure come first, then the others, newest first.",
+  query: z.strictObject({ event: sampleEventQuery, limit: orBlank(pageQuery.limit.default(3)) }),
   answers: { 200: { description: "Events.", schema: sampleSchema, example: sampleExample } },
 });
 
@@ -95,6 +122,7 @@ const getHook = defineOperation({
   operationId: "getHook",
   tag,
   summary: "Read a hook",
+  description: "The secret is never shown again.",
   params: hookId,
   answers: { 200: { description: "The hook.", schema: hookSchema, example: knownHookExample } },
   problems: ["not-found"],
@@ -138,9 +166,14 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
 
   addOperation(app, sampleHook, async (c, { query }) => {
     const filter = query.event ?? unfiltered;
-    const recent = await store.listRecentEvents({ accountId: c.get("account").id, ...selectTypes(filter), limit: query.limit });
-    const events = recent.length > 0 ? recent : sampleEvents(filter, clock.nowMs()).slice(0, query.limit);
-    return c.json(events.map(flatPayload));
+    const accountId = c.get("account").id;
+    const newestOf = (type: string) => store.listRecentEvents({ accountId, types: [type], orTerminal: false, limit: 1 });
+    const [recent, ...outcomes] = await Promise.all([
+      store.listRecentEvents({ accountId, ...selectTypes(filter), limit: query.limit }),
+      ...outcomeTypesOf(filter).map(newestOf),
+    ]);
+    const events = recent.length > 0 ? ledBy(outcomes.flat(), recent) : sampleEvents(filter, clock.nowMs());
+    return c.json(events.slice(0, query.limit).map(flatPayload));
   });
 
   addOperation(app, listHooks, async (c, { query }) => {

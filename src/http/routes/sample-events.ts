@@ -29,6 +29,18 @@ export function sampleEvents(filter: EventFilter, nowMs: number): readonly Ringb
   return wanted.map((type, index) => sampleEvent(type, nowMs - index * 60_000));
 }
 
+const outcomeTypes = ["call.success", "call.failure"] as const;
+
+/** Returns the types of a call's outcome that a filter selects. */
+export function outcomeTypesOf(filter: EventFilter): readonly WatchEventType[] {
+  return outcomeTypes.filter((type) => hookMatches(filter, sampleEvent(type, 0)));
+}
+
+/** Puts some events before others, so that a tool that reads only the first ones sees every field of an outcome. */
+export function ledBy(first: readonly RingbackEvent[], others: readonly RingbackEvent[]): readonly RingbackEvent[] {
+  return [...new Map([...first, ...others].map((event) => [event.id, event])).values()];
+}
+
 function sampleEvent(type: WatchEventType | OperationalEventType, atMs: number): RingbackEvent {
   return isOperational(type) ? operationalSample(type, atMs) : watchSample(type, atMs);
 }

@@ -10,7 +10,7 @@ import type { Post } from "../operations/post-operation.ts";
 import { completeProblem, notFound, problemBody, tooManyWaiting, unprocessable } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
-import { callSidField, idParam, pageQuery, sequenceQuery, waitQuery } from "../schemas/fields.ts";
+import { callSidField, idParam, pageQuery, sequenceQuery, waitMsOf, waitQuery } from "../schemas/fields.ts";
 import { eventExample, eventSchema, pageExample, pageSchema, watchExample, watchSchema } from "../schemas/answers.ts";
 import { eventJson, watchJson } from "../schemas/json.ts";
 import { problemExample, problemSchema } from "../schemas/problem.ts";
@@ -28,7 +28,11 @@ const batchSchema = z
         .min(1, "must have at least one watch")
         .max(maxBatch, `must have at most ${maxBatch} watches`)
         // Each item is checked alone, so that an invalid one has its own answer.
-        .openapi({ type: "array", items: { $ref: "#/components/schemas/WatchRequest" } }),
+        .openapi({
+          type: "array",
+          items: { $ref: "#/components/schemas/WatchRequest" },
+          description: "Registrations, each judged by itself.",
+        }),
     },
     "must be an object",
   )
@@ -36,12 +40,14 @@ const batchSchema = z
 
 const batchAnswerSchema = z
   .object({
-    results: z.array(
-      z.union([
-        z.object({ status: z.union([z.literal(200), z.literal(201)]), watch: watchSchema }),
-        z.object({ status: z.number().int(), problem: problemSchema }),
-      ]),
-    ),
+    results: z
+      .array(
+        z.union([
+          z.object({ status: z.union([z.literal(200), z.literal(201)]), watch: watchSchema }),
+          z.object({ status: z.number().int(), problem: problemSchema }),
+        ]),
+      )
+      .openapi({ description: "One result for each item, in the order sent." }),
   })
   .openapi("WatchBatchAnswer");
 
@@ -90,7 +96,10 @@ const listWatches = defineOperation({
   description: "Newest first.",
   query: z.strictObject({
     ...pageQuery,
-    status: z.enum(watchStatuses, "must be active, completed, ended or canceled").optional(),
+    status: z
+      .enum(watchStatuses, "must be active, completed, ended or canceled")
+      .optional()
+      .openapi({ description: "Only watches with this status." }),
     call_sid: callSidField.optional(),
   }),
   answers: { 200: { description: "A page of watches.", schema: pageSchema(watchSchema), example: pageExample(knownWatchExample) } },
@@ -118,7 +127,12 @@ const deleteWatch = defineOperation({
   summary: "Stop watching",
   description: "No attempt starts after the answer; one in flight may still arrive. `purge=true` erases the watch with its events.",
   params: watchId,
-  query: z.strictObject({ purge: z.enum(["true", "false"], "must be true or false").default("false") }),
+  query: z.strictObject({
+    purge: z
+      .enum(["true", "false"], "must be true or false")
+      .default("false")
+      .openapi({ description: "Whether the watch is erased with its events." }),
+  }),
   answers: { 204: { description: "Canceled; an ended watch stays as it is." } },
   problems: ["not-found"],
 });
@@ -184,7 +198,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, { registration, store, liv
   addOperation(app, getWatch, async (c, { params, query }) => {
     const accountId = c.get("account").id;
     const abort = new AbortController();
-    const deadlineMs = clock.monotonicMs() + query.wait * 1000;
+    const deadlineMs = clock.monotonicMs() + waitMsOf(query.wait);
     const signal = AbortSignal.any([c.req.raw.signal, abort.signal]);
     let seen = query.sequence;
     let view: WatchView | null = null;

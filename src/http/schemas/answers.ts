@@ -7,7 +7,7 @@ import { listPausingStatuses } from "../../domain/deliveries/response-class.ts";
 import { z } from "@hono/zod-openapi";
 import { filterAnswerFields } from "./event-filter.ts";
 import { detailsSchema, eventTypes, timeOrNull, timeSchema } from "./parts.ts";
-import { eventDataExample, eventDataSchema, operationalDataSchema } from "./webhook.ts";
+import { eventDataExample, eventDataSchema, operationalDataSchema, testDataSchema } from "./webhook.ts";
 
 const endpointState = z.enum(["enabled", "paused", "disabled"]);
 const format = z.enum(payloadFormats);
@@ -58,33 +58,43 @@ export const watchExample = {
 
 export const watchSchema = z
   .object({
-    id: z.string(),
-    call_sid: z.string(),
-    callback_url: z.string().nullable(),
-    endpoint_id: z.string().nullable(),
-    endpoint_state: endpointState.nullable(),
-    source: z.string(),
-    status: z.enum(watchStatuses),
-    end_reason: z.enum(["not_found", "lost", "rejected", "expired", "deleted", "gone"]).nullable(),
-    call: z.object({
-      status: z.string().nullable().openapi({ description: "Status of the upstream in lower case; null if none was seen." }),
-      reason: z.string(),
-      terminal: z.boolean(),
-      observed_at: timeOrNull,
-      polled_at: timeOrNull,
-      next_poll_at: timeOrNull,
-      problem: z.enum(["source_suspended", "source_slowed", "upstream_errors", "not_found_yet"]).nullable(),
-      problem_detail: z.string().nullable().openapi({ description: "Words of the upstream about the problem; null if there are none." }),
-    }),
+    id: z.string().openapi({ description: "Id of the watch." }),
+    call_sid: z.string().openapi({ description: "SID of the call." }),
+    callback_url: z.string().nullable().openapi({ description: "URL that is sent the events; null if the client reads the feed." }),
+    endpoint_id: z.string().nullable().openapi({ description: "Endpoint of the URL; null without a callback URL." }),
+    endpoint_state: endpointState.nullable().openapi({ description: "State of the endpoint; null without a callback URL." }),
+    source: z.string().openapi({ description: "Name of the source that the call is polled from." }),
+    status: z
+      .enum(watchStatuses)
+      .openapi({ description: "`completed`: a terminal status was seen; `ended`: there will be none; `canceled`: by a DELETE or a 410." }),
+    end_reason: z
+      .enum(["not_found", "lost", "rejected", "expired", "deleted", "gone"])
+      .nullable()
+      .openapi({ description: "Why the watch ended or was canceled; null otherwise." }),
+    call: z
+      .object({
+        status: z.string().nullable().openapi({ description: "Status of the upstream in lower case; null if none was seen." }),
+        reason: z.string().openapi({ description: "Words of the upstream about the status; empty if there are none." }),
+        terminal: z.boolean().openapi({ description: "Whether the status ends the call." }),
+        observed_at: timeOrNull.openapi({ description: "When the status was observed; null if none was." }),
+        polled_at: timeOrNull.openapi({ description: "When the call was last polled; null if unknown." }),
+        next_poll_at: timeOrNull.openapi({ description: "When the call is polled next; null if unknown." }),
+        problem: z
+          .enum(["source_suspended", "source_slowed", "upstream_errors", "not_found_yet"])
+          .nullable()
+          .openapi({ description: "Why polling is delayed; null if it is not." }),
+        problem_detail: z.string().nullable().openapi({ description: "Words of the upstream about the problem; null if there are none." }),
+      })
+      .openapi({ description: "What is known of the call, and when it is polled." }),
     ...filterAnswerFields,
-    metadata: z.record(z.string(), z.string()),
-    format: format.nullable(),
+    metadata: z.record(z.string(), z.string()).openapi({ description: "Metadata as registered." }),
+    format: format.nullable().openapi({ description: "Format of the webhooks; null without a callback URL." }),
     request: noRequest,
     sequence: z.number().int().openapi({ description: "Sequence of the last event; 0 before the first." }),
     explain,
-    created_at: timeSchema,
-    expires_at: timeSchema,
-    ended_at: timeOrNull,
+    created_at: timeSchema.openapi({ description: "When the watch was registered." }),
+    expires_at: timeSchema.openapi({ description: "When the watch gives up waiting for the end of the call." }),
+    ended_at: timeOrNull.openapi({ description: "When the watch ended; null while it is active." }),
     signing_secret: z.string().nullable().openapi({ description: shownOnce }),
   })
   .openapi("Watch", { example: watchExample });
@@ -99,19 +109,23 @@ export const eventExample = {
 
 export const eventSchema = z
   .object({
-    id: z.string(),
-    type: eventTypes,
-    timestamp: timeSchema,
-    data: z.union([eventDataSchema, operationalDataSchema]),
-    deliveries: z.array(
-      z.object({
-        id: z.string(),
-        endpoint_id: z.string(),
-        status: deliveryStatus,
-        attempt_count: z.number().int(),
-        next_attempt_at: timeOrNull,
-      }),
-    ),
+    id: z.string().openapi({ description: "Id of the event, the same as `webhook-id`." }),
+    type: eventTypes.openapi({ description: "Type of the event." }),
+    timestamp: timeSchema.openapi({ description: "When the event was recorded." }),
+    data: z
+      .union([eventDataSchema, operationalDataSchema, testDataSchema])
+      .openapi({ description: "Facts of the event, as they were sent." }),
+    deliveries: z
+      .array(
+        z.object({
+          id: z.string(),
+          endpoint_id: z.string().openapi({ description: "Endpoint that the delivery is for." }),
+          status: deliveryStatus.openapi({ description: "State of the delivery." }),
+          attempt_count: z.number().int().openapi({ description: "Number of attempts made." }),
+          next_attempt_at: timeOrNull.openapi({ description: "When the next attempt is due; null if none is." }),
+        }),
+      )
+      .openapi({ description: "Deliveries of the event, one for each endpoint." }),
   })
   .openapi("Event", { example: eventExample });
 
@@ -127,13 +141,16 @@ export const attemptExample = {
 
 export const attemptSchema = z
   .object({
-    number: z.number().int(),
-    started_at: timeSchema,
-    duration_ms: z.number().int(),
-    status_code: z.number().int().nullable(),
-    error: z.object({ code: z.enum(errorCodes), detail: z.string() }).nullable(),
+    number: z.number().int().openapi({ description: "Number of the attempt, from 1." }),
+    started_at: timeSchema.openapi({ description: "When the attempt began." }),
+    duration_ms: z.number().int().openapi({ description: "Duration of the attempt in milliseconds." }),
+    status_code: z.number().int().nullable().openapi({ description: "Status code of the answer; null if none came." }),
+    error: z
+      .object({ code: z.enum(errorCodes), detail: z.string() })
+      .nullable()
+      .openapi({ description: "What went wrong; null after a 2xx." }),
     response_excerpt: z.string().nullable().openapi({ description: "The first KiB of the answer's body." }),
-    decision: z.enum(attemptDecisions),
+    decision: z.enum(attemptDecisions).openapi({ description: "What follows from the attempt." }),
   })
   .openapi("Attempt", { example: attemptExample });
 
@@ -159,17 +176,17 @@ const lastAttemptSchema = attemptSchema
 
 export const deliverySchema = z
   .object({
-    id: z.string(),
-    event_id: z.string(),
-    event_type: eventTypes,
-    watch_id: z.string().nullable(),
-    call_sid: z.string().nullable(),
-    endpoint_id: z.string(),
-    status: deliveryStatus,
-    attempt_count: z.number().int(),
-    next_attempt_at: timeOrNull,
-    created_at: timeSchema,
-    settled_at: timeOrNull,
+    id: z.string().openapi({ description: "Id of the delivery." }),
+    event_id: z.string().openapi({ description: "Event that is delivered." }),
+    event_type: eventTypes.openapi({ description: "Type of the event." }),
+    watch_id: z.string().nullable().openapi({ description: "Watch of the event; null for operational events." }),
+    call_sid: z.string().nullable().openapi({ description: "SID of the call; null for operational events." }),
+    endpoint_id: z.string().openapi({ description: "Endpoint that the delivery is for." }),
+    status: deliveryStatus.openapi({ description: "State of the delivery." }),
+    attempt_count: z.number().int().openapi({ description: "Number of attempts made." }),
+    next_attempt_at: timeOrNull.openapi({ description: "When the next attempt is due; null if none is." }),
+    created_at: timeSchema.openapi({ description: "When the delivery was recorded." }),
+    settled_at: timeOrNull.openapi({ description: "When the delivery reached its last state; null while it is pending." }),
     last_attempt: lastAttemptSchema.nullable().openapi({ description: "The newest recorded attempt; null if none was made." }),
     explain,
   })
@@ -209,15 +226,17 @@ export const endpointExample = {
 
 export const endpointSchema = z
   .object({
-    id: z.string(),
-    url: z.string(),
-    format,
+    id: z.string().openapi({ description: "Id of the endpoint." }),
+    url: z.string().openapi({ description: "URL that receives webhooks." }),
+    format: format.openapi({ description: "Format of the webhooks." }),
     request: noRequest,
     headers: z.array(z.string()).openapi({ description: "Names of the headers; values are never shown." }),
-    signatures: z.array(z.enum(["v1", "v1a"])),
-    late: z.enum(["send", "drop"]),
+    signatures: z.array(z.enum(["v1", "v1a"])).openapi({ description: "Signatures of each webhook." }),
+    late: z
+      .enum(["send", "drop"])
+      .openapi({ description: "`drop`: an earlier event is superseded once a later one of the watch was delivered." }),
     max_in_flight: z.number().int().openapi({ description: "Limit of the endpoint, or that of the service if none was set." }),
-    max_per_second: z.number().nullable(),
+    max_per_second: z.number().nullable().openapi({ description: "Maximum number of webhooks a second; null if there is none." }),
     state: endpointState.openapi({ description: "`paused` also while a pause runs, the endpoint's own or its host's." }),
     reason: z
       .enum([...endpointReasons, "host"])
@@ -226,15 +245,15 @@ export const endpointSchema = z
         description: `Why the endpoint is not enabled: a client's PATCH, a 410, or only failures; or why it pauses: ${listPausingStatuses("rate_limited")}, ${listPausingStatuses("unavailable")}, or its host.`,
       }),
     since: timeOrNull.openapi({ description: "Since when the endpoint has this state; null if it is enabled." }),
-    paused_until: timeOrNull,
-    last_success_at: timeOrNull,
+    paused_until: timeOrNull.openapi({ description: "End of a pause; null if none runs." }),
+    last_success_at: timeOrNull.openapi({ description: "When a 2xx was last received; null if none was." }),
     backlog: z.number().int().openapi({ description: "Number of pending deliveries." }),
-    oldest_due_at: timeOrNull,
+    oldest_due_at: timeOrNull.openapi({ description: "When the oldest pending delivery was due; null if none is." }),
     hooks: z
       .array(z.string())
       .openapi({ description: "Hooks with this URL. A 410 disables them; they resume when the endpoint is enabled." }),
     explain,
-    created_at: timeSchema,
+    created_at: timeSchema.openapi({ description: "When the endpoint was made." }),
   })
   .openapi("Endpoint", { example: endpointExample });
 
@@ -254,16 +273,16 @@ export const hookExample = {
 
 export const hookSchema = z
   .object({
-    id: z.string(),
+    id: z.string().openapi({ description: "Id of the hook." }),
     secret: z.string().nullable().openapi({ description: shownOnce }),
-    url: z.string(),
+    url: z.string().openapi({ description: "URL that is sent the events." }),
     ...filterAnswerFields,
     where: z.null().openapi({ description: "Conditions of the hook; null, because it has none." }),
-    format,
+    format: format.openapi({ description: "Format of the webhooks." }),
     request: noRequest,
-    endpoint_id: z.string(),
-    endpoint_state: endpointState,
-    created_at: timeSchema,
+    endpoint_id: z.string().openapi({ description: "Endpoint of the URL." }),
+    endpoint_state: endpointState.openapi({ description: "State of the endpoint." }),
+    created_at: timeSchema.openapi({ description: "When the hook was made." }),
     ignored: z.array(z.string()).openapi({ description: "Keys of the request that were not read." }),
   })
   .openapi("Hook", { example: hookExample });
@@ -282,13 +301,15 @@ export const sourceExample = {
 export const sourceSchemaOf = (kinds: readonly string[]) =>
   z
     .object({
-      name: z.string(),
-      kind: z.enum(kinds as [string, ...string[]]),
-      state: z.enum(["ok", "unproven", "slowed", "suspended", "circuit_open"]),
-      reason: z.string().nullable(),
-      since: timeOrNull,
-      last_good_poll_at: timeOrNull,
-      interval_ms: z.number().int(),
+      name: z.string().openapi({ description: "Name of the source." }),
+      kind: z.enum(kinds as [string, ...string[]]).openapi({ description: "Kind of the source." }),
+      state: z
+        .enum(["ok", "unproven", "slowed", "suspended", "circuit_open"])
+        .openapi({ description: "Health of the source; `unproven` before the first poll." }),
+      reason: z.string().nullable().openapi({ description: "Why the source has this state; null if it is `ok`." }),
+      since: timeOrNull.openapi({ description: "Since when the source has this state; null if unknown." }),
+      last_good_poll_at: timeOrNull.openapi({ description: "When a poll last succeeded; null if none has." }),
+      interval_ms: z.number().int().openapi({ description: "Interval between two polls of a call in milliseconds." }),
     })
     .openapi("Source", { example: sourceExample });
 
@@ -304,12 +325,12 @@ export const callExample = {
 
 export const callSchema = z
   .object({
-    call_sid: z.string(),
-    source: z.string(),
-    status: z.string().nullable(),
-    reason: z.string(),
-    terminal: z.boolean(),
-    observed_at: timeOrNull,
+    call_sid: z.string().openapi({ description: "SID of the call." }),
+    source: z.string().openapi({ description: "Name of the source." }),
+    status: z.string().nullable().openapi({ description: "Last known status in lower case; null if none was seen." }),
+    reason: z.string().openapi({ description: "Words of the upstream about the status; empty if there are none." }),
+    terminal: z.boolean().openapi({ description: "Whether the status ends the call." }),
+    observed_at: timeOrNull.openapi({ description: "When the status was observed; null if none was." }),
     details: detailsSchema,
   })
   .openapi("Call", { example: callExample });

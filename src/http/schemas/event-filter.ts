@@ -40,7 +40,9 @@ export const watchFilterFields = { events: watchEventsField.optional() };
 /** The fields of a hook's body that make its filter. */
 export const hookFilterFields = { events: hookEventsField.optional(), event: hookEventField.optional() };
 /** The fields of an answer that show a filter; `filterToJson` fills them. */
-export const filterAnswerFields = { events: z.array(z.string()).nullable() };
+export const filterAnswerFields = {
+  events: z.array(z.string()).nullable().openapi({ description: "Types or groups that are sent; null for all." }),
+};
 
 type Names = readonly string[] | null | undefined;
 

@@ -10,7 +10,9 @@ const maxMetadataPairs = 16;
 const maxMetadataBytes = 2048;
 const maxHeaders = 20;
 const metadataKey = /^[A-Za-z0-9_]{1,40}$/;
-const isoTime = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})$/;
+const isoTime = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?:(Z)|([+-]\d{2}):?(\d{2}))$/i;
+/** A time whose `+` was written into a URL as it is: a query decodes it to a blank. */
+const blankBeforeZone = /^\d{4}-\d{2}-\d{2}T[\d:.]+ \d{2}:?\d{2}$/i;
 
 // Keywords of JSON Schema 2020-12 that the generator's types lack.
 const metadataNames = { propertyNames: { type: "string", pattern: metadataKey.source } };
@@ -21,30 +23,43 @@ const text = () => z.string({ error: (issue) => (issue.input === undefined ? "is
 
 export const callSidField = text()
   .regex(callSidPattern, "must be OUT- and 1 to 128 letters, digits, _ or -")
-  .openapi({ example: "OUT-550e8400-e29b-41d4-a716-446655440000" });
+  .openapi({ description: "SID of the call.", example: "OUT-550e8400-e29b-41d4-a716-446655440000" });
 
 /** SID in a path. An invalid one is answered like an unknown one. */
 export const callSidParam = z.object({
   call_sid: z
     .string()
     .regex(callSidPattern, unknownDetail("call"))
-    .openapi({ param: { name: "call_sid", in: "path" }, example: "OUT-550e8400-e29b-41d4-a716-446655440000" }),
+    .openapi({
+      description: "SID of the call.",
+      param: { name: "call_sid", in: "path", description: "SID of the call." },
+      example: "OUT-550e8400-e29b-41d4-a716-446655440000",
+    }),
 });
 
 export const urlField = z
   .string("must be a string")
-  .openapi({ example: "https://crm.example.com/hooks/calls", format: "uri", maxLength: 2048 });
+  .openapi({ description: "URL that is sent the events.", example: "https://crm.example.com/hooks/calls", format: "uri", maxLength: 2048 });
 
 /** Point in time, parsed to epoch milliseconds. */
 export const timeField = text()
-  .refine(isTime, "must be an ISO 8601 time with a time zone, as in 2026-11-24T12:00:00.000Z")
-  .transform((time) => Date.parse(time))
-  .openapi({ type: "string", format: "date-time", example: "2026-11-24T12:00:00.000Z" });
+  .transform((time, context): number => {
+    const parsedMs = parseTime(time);
+    if (parsedMs !== null) return parsedMs;
+    const message = blankBeforeZone.test(time)
+      ? "has a blank before its time zone: percent-encode the plus of a query as %2B, as in 2026-11-24T12:00:00%2B02:00"
+      : "must be an ISO 8601 time with a time zone, as in 2026-11-24T12:00:00.000Z";
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  })
+  .openapi({ type: "string", format: "date-time", description: "Time with a time zone (ISO 8601).", example: "2026-11-24T12:00:00.000Z" });
 
-function isTime(time: string): boolean {
-  const day = isoTime.exec(time)?.[1];
+/** Returns epoch milliseconds; `null` if the text is no time. The zone may have no colon; `t` and `z` may be lower case (RFC 3339). */
+function parseTime(text: string): number | null {
+  const [, day = "", time = "", utc, hours = "", minutes = ""] = isoTime.exec(text) ?? [];
+  const parsedMs = Date.parse(`${day}T${time}${utc === undefined ? `${hours}:${minutes}` : "Z"}`);
   // `Date.parse` reads the 30th of February as the 2nd of March.
-  return day !== undefined && !Number.isNaN(Date.parse(time)) && new Date(day).toISOString().startsWith(day);
+  return Number.isNaN(parsedMs) || !new Date(day).toISOString().startsWith(day) ? null : parsedMs;
 }
 
 // Refuses the key `__proto__`, because a copy of a JSON object would silently drop it.
@@ -96,11 +111,13 @@ export const headersField = withoutProto
     example: { "x-api-key": "s3cret" },
   });
 
-export const formatField = z.enum(payloadFormats, `must be ${payloadFormats.slice(0, -1).join(", ")} or ${payloadFormats.at(-1)}`);
+export const formatField = z
+  .enum(payloadFormats, `must be ${payloadFormats.slice(0, -1).join(", ")} or ${payloadFormats.at(-1)}`)
+  .openapi({ description: "Format of the webhooks." });
 
-export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and base64 of 24 to 64 bytes").openapi({
+export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and padded, canonical base64 of 24 to 64 bytes").openapi({
   example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-  pattern: "^whsec_[A-Za-z0-9+/]{32,86}={0,2}$",
+  pattern: "^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
   writeOnly: true,
   description: "Your own secret. If you send the same everywhere, one secret verifies all webhooks.",
 });
@@ -128,17 +145,27 @@ export const idParam = (prefix: string, example: string, what: string) =>
     id: z
       .string()
       .regex(idSyntax(prefix), unknownDetail(what))
-      .openapi({ param: { name: "id", in: "path" }, example: `${prefix}_${example}` }),
+      .openapi({
+        description: `Id of the ${what}.`,
+        param: { name: "id", in: "path", description: `Id of the ${what}.` },
+        example: `${prefix}_${example}`,
+      }),
   });
 
 /** Id in a filter. */
 export const idQuery = (prefix: string, what: string) =>
-  z.string().regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_1kw4kg04000`).optional();
+  z
+    .string()
+    .regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_1kw4kg04000`)
+    .optional()
+    .openapi({ description: `Only those of ${what} with this id.` });
 
 /** Name of a source: text that both databases can store. */
 export const sourceNameField = z
   .string("must be a string")
-  .regex(/^[^\p{C}]{1,100}$/u, "must be 1 to 100 characters, none of them a control character");
+  .refine((name) => /^[^\p{C}]{1,100}$/u.test(name), "must be 1 to 100 characters, none of them a control character")
+  // JSON Schema has no flags, and many engines lack Unicode classes, so that the document names only the ASCII controls.
+  .openapi({ description: "Name of a source.", minLength: 1, maxLength: 100, pattern: "^[^\\x00-\\x1f\\x7f]+$" });
 
 /** Schema of a body that has no keys. */
 export const noBodySchema = z.strictObject({}, "must be an object");
@@ -157,6 +184,14 @@ const wholeNumber = (min: number, max: number) =>
     )
     .transform(Number);
 
+/** Whether a value is a blank text, null or a list of those. No-code tools send such values for the fields that a person left empty. */
+export function isBlank(value: unknown): boolean {
+  return value === null || (typeof value === "string" && value.trim() === "") || (Array.isArray(value) && value.every(isBlank));
+}
+
+/** Reads a blank parameter as if it were left out. */
+export const orBlank = <Schema extends z.ZodType>(schema: Schema) => z.preprocess((value) => (isBlank(value) ? undefined : value), schema);
+
 export const limitQuery = wholeNumber(1, 200)
   .default(50)
   .openapi({ type: "integer", minimum: 1, maximum: 200, default: 50, description: "Maximum number of items." });
@@ -164,13 +199,25 @@ export const cursorQuery = z
   .string()
   .min(1, "must be the next_cursor of a page before")
   .max(200, "must be the next_cursor of a page before")
-  .optional();
+  .optional()
+  .openapi({ description: "The `next_cursor` of the page before; left out for the first page." });
 export const waitQuery = wholeNumber(0, 30).default(0).openapi({
   type: "integer",
   minimum: 0,
   maximum: 30,
   default: 0,
-  description: "Seconds to hold the answer until something new happens.",
+  description:
+    "Seconds to hold the answer until something new happens. A wait of 30 ends up to a second earlier, before routers that give up after 30 s.",
 });
-export const sequenceQuery = wholeNumber(0, 999_999_999).optional().openapi({ type: "integer", minimum: 0 });
+/** Maximum wait. Shorter than 30 s, so that the answer passes routers that give up after 30 s. */
+const maxWaitMs = 29_300;
+
+/** Returns the milliseconds that a request waits for a `wait` in seconds. */
+export function waitMsOf(waitSeconds: number): number {
+  return Math.min(waitSeconds * 1000, maxWaitMs);
+}
+
+export const sequenceQuery = wholeNumber(0, 999_999_999)
+  .optional()
+  .openapi({ type: "integer", minimum: 0, description: "Sequence that the client has seen; a watch past it is answered at once." });
 export const pageQuery = { limit: limitQuery, cursor: cursorQuery };

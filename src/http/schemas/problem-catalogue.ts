@@ -43,8 +43,8 @@ const unchanged = "nothing was accepted or changed; try again in a moment";
 export const problemCatalogue = {
   "bad-request": kind(400, "Bad request", "the request is not valid HTTP"),
   "malformed-json": kind(400, "Malformed JSON", "the body is not JSON in UTF-8"),
-  unauthorized: kind(401, "Unauthorized", "send an API key as `Authorization: Bearer <key>` or `X-API-Key: <key>`", {
-    meaning: "The API key is missing, unknown or revoked.",
+  unauthorized: kind(401, "Unauthorized", "the API key is missing; send it as `Authorization: Bearer <key>` or `X-API-Key: <key>`", {
+    meaning: "The API key is missing, unknown or revoked; `detail` says which.",
   }),
   "quota-exceeded": kind(403, "Quota exceeded", describeQuota({ kind: "quota_exceeded", quota: "maxActiveWatches", limit: 200_000 }), {
     meaning: "The account has reached a quota.",

@@ -10,11 +10,11 @@ export function problemExample(slug: ProblemSlug): Readonly<Record<string, unkno
 
 export const problemSchema = z
   .object({
-    type: z.string(),
-    title: z.string(),
-    status: z.number().int(),
-    detail: z.string(),
-    request_id: z.string(),
+    type: z.string().openapi({ description: "Stable kind of the problem: `urn:ringback:problem:<slug>`." }),
+    title: z.string().openapi({ description: "The kind in words." }),
+    status: z.number().int().openapi({ description: "Status code of the answer." }),
+    detail: z.string().openapi({ description: "What is wrong and what to do, for people." }),
+    request_id: z.string().openapi({ description: "Id of the request, as in `X-Request-Id`." }),
     errors: z
       .array(z.object({ pointer: z.string().optional(), parameter: z.string().optional(), detail: z.string() }))
       .optional()

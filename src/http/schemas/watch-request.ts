@@ -8,12 +8,14 @@ export const watchRequestSchema = z
   .strictObject(
     {
       call_sid: callSidField,
-      callback_url: urlField.nullish(),
+      callback_url: urlField.nullish().openapi({ description: "URL that is sent the events; null to read the feed instead." }),
       ...watchFilterFields,
       metadata: metadataField.optional(),
       ...endpointFields,
-      source: sourceNameField.default("default"),
-      expires_at: timeField.nullish(),
+      source: sourceNameField.optional().openapi({ description: "Name of the source; `default` if left out.", example: "default" }),
+      expires_at: timeField
+        .nullish()
+        .openapi({ type: ["string", "null"], description: "When to give up waiting for the end of the call; 24 h from now if left out." }),
     },
     "must be an object",
   )
@@ -46,7 +48,7 @@ export function watchRequestOf(body: z.infer<typeof watchRequestSchema>): WatchR
     filter: watchFilterOf(body),
     metadata: (body.metadata ?? {}) as Readonly<Record<string, string>>,
     ...endpointRequestOf(body),
-    sourceName: body.source,
+    sourceName: body.source ?? "default",
     expiresAtMs: body.expires_at ?? null,
   };
 }

@@ -1,5 +1,4 @@
 import { z } from "@hono/zod-openapi";
-import { operationalEventTypes, watchEventTypes } from "../../domain/events/event.ts";
 import { detailsSchema, timeOrNull, timeSchema } from "./parts.ts";
 
 export const eventDataExample = {
@@ -17,62 +16,112 @@ export const eventDataExample = {
   details: {},
 };
 
-/** `data` of every event of a watch. All keys are always present. In `endpoint.test` they are `null`. */
+/** Fields of `data` of every event about a call or a watch, except its metadata and details. */
+const eventFields = {
+  watch_id: z.string().openapi({ description: "Id of the watch that was notified." }),
+  call_sid: z.string().openapi({ description: "SID of the call." }),
+  source: z.string().openapi({ description: "Name of the source that the call is polled from." }),
+  status: z
+    .string()
+    .nullable()
+    .openapi({ description: "Status in lower case; in a `watch.*` ending the last known one, null if none was seen." }),
+  previous_status: z.string().nullable().openapi({ description: "null in a watch's first event." }),
+  reason: z.string().openapi({ description: "Words of the upstream about the status; empty if there are none." }),
+  terminal: z.boolean().openapi({ description: "Whether this is the last event of the watch." }),
+  sequence: z
+    .number()
+    .int()
+    .openapi({ description: "Number of the event within the watch, from 1, counted before the filter; use it for ordering." }),
+  observed_at: timeSchema.openapi({ description: "When the change was observed." }),
+  observed_after: timeOrNull.openapi({
+    description: "When the previous status was last confirmed; the change happened between the two times.",
+  }),
+};
+const metadataSchema = z.record(z.string(), z.string()).openapi({ description: "Metadata of the watch, as it was registered." });
+
+/** `data` of every event about a call or a watch. All keys are always present. */
 export const eventDataSchema = z
+  .object({ ...eventFields, metadata: metadataSchema, details: detailsSchema })
+  .openapi("EventData", { description: "Facts of an event about a call or a watch.", example: eventDataExample });
+
+const testFields = {
+  watch_id: z.null(),
+  call_sid: z.null(),
+  source: z.null(),
+  status: z.null(),
+  previous_status: z.null(),
+  reason: z.null(),
+  terminal: z.null(),
+  sequence: z.null(),
+  observed_at: z.null(),
+  observed_after: z.null(),
+};
+
+/** `data` of `endpoint.test`: the keys of an event of a watch, without facts. */
+export const testDataSchema = z
   .object({
-    watch_id: z.string().nullable(),
-    call_sid: z.string().nullable(),
-    source: z.string().nullable(),
-    status: z.string().nullable().openapi({ description: "Status in lower case; the last known one in a `watch.*` ending." }),
-    previous_status: z.string().nullable().openapi({ description: "null in a watch's first event." }),
-    reason: z.string().nullable(),
-    terminal: z.boolean().nullable().openapi({ description: "Whether this is the last event of the watch." }),
-    sequence: z
-      .number()
-      .int()
-      .nullable()
-      .openapi({ description: "Number of the event within the watch, from 1, counted before the filter; use it for ordering." }),
-    observed_at: timeOrNull,
-    observed_after: timeOrNull.openapi({
-      description: "When the previous status was last confirmed; the change happened between the two times.",
-    }),
-    metadata: z.record(z.string(), z.string()),
+    ...testFields,
+    metadata: z.record(z.string(), z.string()).openapi({ description: "Always empty." }),
     details: detailsSchema,
   })
-  .openapi("EventData", { example: eventDataExample });
+  .openapi("TestData", {
+    description: "`endpoint.test` has the keys of an event about a call, all of them null.",
+    example: { ...Object.fromEntries(Object.keys(testFields).map((key) => [key, null])), metadata: {}, details: {} },
+  });
+
+/** Fields of `data` of the operational events, except lists. A key that does not apply is `null`. */
+const operationalFields = {
+  endpoint_id: z.string().nullable().openapi({ description: "Endpoint that was disabled, or that a delivery was for." }),
+  delivery_id: z.string().nullable().openapi({ description: "Delivery whose schedule is used up." }),
+  source: z.string().nullable().openapi({ description: "Name of the source whose state changed." }),
+  state: z.string().nullable().openapi({ description: "State that the subject of the event has now." }),
+  reason: z.string().nullable().openapi({ description: "Why it has this state; null if there is no reason." }),
+  observed_at: timeSchema.openapi({ description: "When the state changed." }),
+};
+const hookIds = z.array(z.string()).nullable().openapi({ description: "Hooks of the endpoint that was disabled." });
+
+export const operationalDataExample = {
+  endpoint_id: null,
+  delivery_id: null,
+  hook_ids: null,
+  source: "default",
+  state: "suspended",
+  reason: "unauthorized",
+  observed_at: eventDataExample.observed_at,
+};
 
 /** `data` of the operational events. A key that does not apply is `null`. */
 export const operationalDataSchema = z
-  .object({
-    endpoint_id: z.string().nullable(),
-    delivery_id: z.string().nullable(),
-    hook_ids: z
-      .array(z.string())
-      .nullable()
-      .openapi({ description: "Hooks of the endpoint that was disabled; a list separated by commas in `flat` and `form`." }),
-    source: z.string().nullable(),
-    state: z.string().nullable(),
-    reason: z.string().nullable(),
-    observed_at: timeSchema,
-  })
-  .openapi("OperationalData", {
-    example: {
-      endpoint_id: null,
-      delivery_id: null,
-      hook_ids: null,
-      source: "default",
-      state: "suspended",
-      reason: "unauthorized",
-      observed_at: "2026-11-24T12:00:03.120Z",
-    },
-  });
+  .object({ ...operationalFields, hook_ids: hookIds })
+  .openapi("OperationalData", { description: "Facts of an operational event.", example: operationalDataExample });
 
-/** Body of the `standard` format. */
-export const webhookSchema = z
-  .object({ type: z.enum([...watchEventTypes, "endpoint.test"]), timestamp: timeSchema, data: eventDataSchema })
-  .openapi("Webhook", { example: { type: "call.failure", timestamp: eventDataExample.observed_at, data: eventDataExample } });
+const flatHead = {
+  id: z.string().openapi({ description: "Id of the event, the same as `webhook-id`." }),
+  type: z.string().openapi({ description: "Type of the event." }),
+  timestamp: timeSchema.openapi({ description: "When the event was recorded." }),
+};
+const flatValue = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+const flatNote = "One object without nesting; metadata and details follow as `metadata_<key>` and `details_<key>`.";
+const flatHooks = z.string().nullable().openapi({ description: "Hooks of the endpoint that was disabled, separated by commas." });
 
-/** Body of an operational event, sent to hooks that name its type. */
-export const operationalWebhookSchema = z
-  .object({ type: z.enum(operationalEventTypes), timestamp: timeSchema, data: operationalDataSchema })
-  .openapi("OperationalWebhook");
+/** Body of the `flat` format, by the kind of the event. */
+export const flatEventSchema = z
+  .object({ ...flatHead, ...eventFields })
+  .catchall(flatValue)
+  .openapi("FlatEvent", { description: flatNote });
+export const flatOperationalSchema = z
+  .object({ ...flatHead, ...operationalFields, hook_ids: flatHooks })
+  .openapi("FlatOperationalEvent", { description: "One object without nesting." });
+export const flatTestSchema = z.object({ ...flatHead, ...testFields }).openapi("FlatTest", { description: "One object without nesting." });
+
+/** Returns a schema in which every field is a text, as a form has it. What is null is empty. */
+const formOf = (name: string, fields: Readonly<Record<string, z.ZodType>>) =>
+  z
+    .object(Object.fromEntries(Object.keys(fields).map((key) => [key, z.string()])))
+    .catchall(z.string())
+    .openapi(name, { description: "The fields of the `flat` format as a form: every value is a text, what is null is empty." });
+
+/** Body of the `form` format, by the kind of the event. */
+export const formEventSchema = formOf("FormEvent", flatEventSchema.shape);
+export const formOperationalSchema = formOf("FormOperationalEvent", flatOperationalSchema.shape);
+export const formTestSchema = formOf("FormTest", flatTestSchema.shape);

@@ -54,17 +54,19 @@ const defaultLimits: ServerLimits = {
 const maxHeaderBytes = 16 * 1024;
 
 const badRequest: Problem = { slug: "bad-request" };
-const noTunnel: Problem = {
-  slug: "method-not-allowed",
-  detail: "proxy requests are not supported",
-  headers: { allow: "GET, HEAD, POST, PUT, PATCH, DELETE" },
-};
+const severalHosts: Problem = { slug: "bad-request", detail: "the request has several Host fields" };
+const allow = "GET, HEAD, POST, PUT, PATCH, DELETE";
+const noTunnel: Problem = { slug: "method-not-allowed", detail: "proxy requests are not supported", headers: { allow } };
+const noServerOptions: Problem = { slug: "method-not-allowed", detail: "OPTIONS is not supported", headers: { allow } };
 const internalError: Problem = { slug: "internal", detail: "the service has a fault" };
 /** Problems by error code of the HTTP parser. Any other code means a bad request. */
 const unreadable: Readonly<Record<string, Problem>> = {
   HPE_HEADER_OVERFLOW: { slug: "headers-too-large", detail: `request line and headers exceed ${maxHeaderBytes} bytes` },
   ERR_HTTP_REQUEST_TIMEOUT: { slug: "request-timeout" },
 };
+
+/** A Host with an IPv6 literal, which has several spellings, or with an empty port (RFC 3986 section 3.2.3). */
+const unusualHost = /^(?:\[[0-9a-f:.]+\](?::\d*)?|[^:@/?#\\[\]]+:)$/i;
 
 /** Serves an app over HTTP/1.1. Rejects with `StartupError` if the port cannot be bound. */
 export function listen(
@@ -90,9 +92,12 @@ export function listen(
     autoCleanupIncoming: false,
   });
   const server = createServer(options, (request, response) => {
-    // RFC 9112 section 3.2: HTTP/1.1 requires the Host field, HTTP/1.0 does not.
-    if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(request, response, badRequest);
-    else void answer(request, response);
+    const fault = hostFault(request) ?? (request.url === "*" && request.method === "OPTIONS" ? noServerOptions : null);
+    if (fault !== null) return refuse(request, response, fault);
+    const { host } = request.headers;
+    // The adapter refuses a Host that differs from what the URL standard writes.
+    if (host !== undefined && unusualHost.test(host)) request.headers.host = URL.parse(`http://${host}`)?.host ?? host;
+    void answer(request, response);
   });
   server.maxConnections = limits.maxConnections;
   server.setTimeout(limits.stallTimeoutMs);
@@ -135,6 +140,18 @@ export function listen(
       resolve({ port: typeof address === "object" && address !== null ? address.port : port, connections, close });
     });
   });
+}
+
+/** Returns the fault of the Host field (RFC 9112 section 3.2); `null` if there is none. HTTP/1.0 does not require the field. */
+function hostFault({ headers, httpVersion, rawHeaders }: IncomingMessage): Problem | null {
+  if (headers.host === undefined) return httpVersion === "1.0" ? null : badRequest;
+  // Node keeps the first of several fields, but a proxy may have routed by another one.
+  let hosts = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === 4 && name.toLowerCase() === "host") hosts += 1;
+  }
+  return hosts > 1 ? severalHosts : null;
 }
 
 /** Answers requests that never reach an app, such as one with an invalid Host. Apps answer their own errors. */

@@ -14,7 +14,7 @@ const unavailable: Problem = {
 
 /** Answers requests while the service waits for the database. The process is then alive but not ready. */
 export function answerWaiting(request: Request): Response {
-  const { pathname } = new URL(request.url);
+  const pathname = new URL(request.url).pathname.replace(/^\/(healthz|readyz)\/$/, "/$1");
   const requestId = requestIdOf(request.headers.get("x-request-id"));
   const headers = { "x-request-id": requestId, "retry-after": "1" };
   if (pathname === "/healthz") return Response.json({ status: "ok" }, { headers });

@@ -2,7 +2,13 @@ import { describe, expect, test } from "vitest";
 import { chooseSecret, findDifferences } from "../../../src/domain/deliveries/endpoint-registration.ts";
 import type { EndpointField } from "../../../src/domain/deliveries/endpoint-registration.ts";
 
-const existing = { format: "standard", headersFingerprint: "h1", secretFingerprint: "s1" };
+const nowMs = 1000;
+const secrets = [
+  { fingerprint: "s1", validUntilMs: null },
+  { fingerprint: "previous", validUntilMs: nowMs + 1 },
+  { fingerprint: "expired", validUntilMs: nowMs },
+];
+const existing = { format: "standard", headersFingerprint: "h1", secrets };
 const nothing = { format: null, headers: null, givenSecret: null };
 type Wish = Parameters<typeof findDifferences>[1];
 
@@ -19,6 +25,8 @@ describe("findDifferences", () => {
     ["no headers where there are none", { headersFingerprint: null }, { headers: { names: [], fingerprints: ["h2"] } }, []],
     ["headers where there are none", { headersFingerprint: null }, { headers: { names: ["x"], fingerprints: ["h2"] } }, ["headers"]],
     ["the same secret", {}, { givenSecret: { fingerprints: ["s0", "s1"] } }, []],
+    ["the previous secret within its grace", {}, { givenSecret: { fingerprints: ["previous"] } }, []],
+    ["the previous secret after its grace", {}, { givenSecret: { fingerprints: ["expired"] } }, ["signing_secret"]],
     ["another secret", {}, { givenSecret: { fingerprints: ["s2"] } }, ["signing_secret"]],
     [
       "everything else",
@@ -27,11 +35,11 @@ describe("findDifferences", () => {
       ["format", "headers", "signing_secret"],
     ],
   ])("%s", (_, over, wish, fields) => {
-    expect(findDifferences({ ...existing, ...over }, { ...nothing, ...wish })).toEqual(fields);
+    expect(findDifferences({ ...existing, ...over }, { ...nothing, ...wish }, nowMs)).toEqual(fields);
   });
 
   test("an endpoint without a secret differs from a given one", () => {
-    const found = findDifferences({ ...existing, secretFingerprint: null }, { ...nothing, givenSecret: { fingerprints: ["s1"] } });
+    const found = findDifferences({ ...existing, secrets: [] }, { ...nothing, givenSecret: { fingerprints: ["s1"] } }, nowMs);
     expect(found).toEqual(["signing_secret"]);
   });
 });

@@ -27,6 +27,11 @@ test.each<[text: string, url: string, origin: string]>([
   ["https://bücher.example.:443/", "https://xn--bcher-kva.example/", "https://xn--bcher-kva.example:443"],
   ["https://127.0.0.1./", "https://127.0.0.1/", "https://127.0.0.1:443"],
   ["https://localhost./", "https://localhost/", "https://localhost:443"],
+  ["https://a.example:/x", "https://a.example/x", "https://a.example:443"],
+  ["https://a.example:?x", "https://a.example/?x", "https://a.example:443"],
+  ["https://[2606:4700:0:0:0:0:0:1111]:/x", "https://[2606:4700::1111]/x", "https://[2606:4700::1111]:443"],
+  ["https://[2606:4700:0000::0000:1111]/x", "https://[2606:4700::1111]/x", "https://[2606:4700::1111]:443"],
+  ["https://[2606:4700::1.2.3.4]/x", "https://[2606:4700::102:304]/x", "https://[2606:4700::102:304]:443"],
   ["https://[2001:DB8::1]:444/", "https://[2001:db8::1]:444/", "https://[2001:db8::1]:444"],
 ])("%s is kept as the parser writes it", (text, url, origin) => {
   expect(parseCallbackUrl(text, https)).toEqual({ kind: "url", url, origin, parsed: new URL(url) });

@@ -5,6 +5,8 @@ import { FailedSignIns } from "../../../src/http/dashboard/session/failed-sign-i
 import { cookieOf, hashApiKey, key, openDashboard, origin, signIn } from "./dashboard-world.ts";
 
 const signInPath = "/dashboard/sign-in";
+/** Page that the sign-in leads to. */
+const targetOn = ({ text }: { readonly text: string }) => /name="to" value="([^"]*)"/.exec(text)?.[1]?.replaceAll("&amp;", "&") ?? "";
 const isSignInPage = (text: string) => text.includes('name="api_key"');
 
 describe("who is not signed in", () => {
@@ -22,12 +24,19 @@ describe("who is not signed in", () => {
     },
   );
 
-  test("goes on where they wanted to go", async () => {
+  test.each([
+    "/dashboard/deliveries?status=pending",
+    "/dashboard/find?q=a+b",
+    "/dashboard/find?q=a%2Bb%20c",
+    "/dashboard/watches?status=active&call_sid=OUT-1&cursor=a~b",
+    "/dashboard/find?q=(c)*!,;:@/?$[d]",
+  ])("goes on where they wanted to go: %s", async (wanted) => {
     const { ask, post } = await openDashboard();
-    const wanted = "/dashboard/deliveries?status=pending";
-    const target = /name="to" value="([^"]*)"/.exec((await ask(wanted)).text)?.[1] ?? "";
+    const target = targetOn(await ask(wanted));
     const answer = await post(signInPath, { api_key: key, to: target });
     expect([answer.status, answer.headers["location"]]).toEqual([303, wanted]);
+    // A mistyped key does not lose the way.
+    expect(targetOn(await post(signInPath, { api_key: "rb_unknown_key_0123456789", to: target }))).toBe(wanted);
   });
 
   test.each([
@@ -39,6 +48,9 @@ describe("who is not signed in", () => {
     "/v1/me",
     "/dashboardx",
     "javascript:alert(1)",
+    "/dashboard?q=a#b",
+    '/dashboard?q="><script>',
+    "/dashboard?q=a b",
     "/dashboard\r\nset-cookie: a=b",
     "",
   ])("is sent to no page but ours: %j", async (to) => {
@@ -77,7 +89,7 @@ describe("the cookie", () => {
     expect([answer.status, answer.headers["location"]]).toEqual([303, "/dashboard"]);
     const cookie = String(answer.headers["set-cookie"]);
     const [, ...attributes] = cookie.split("; ");
-    expect(attributes.toSorted()).toEqual(["HttpOnly", "Max-Age=43200", "Path=/dashboard", "SameSite=Strict"]);
+    expect(attributes.toSorted()).toEqual(["HttpOnly", "Max-Age=43200", "Path=/dashboard", "SameSite=Lax"]);
     const value = cookieOf(answer).slice("ringback_session=".length);
     for (const text of [value, Buffer.from(value, "base64url").toString("latin1")]) expect(text).not.toContain(key);
   });
@@ -99,6 +111,29 @@ describe("the cookie", () => {
     const answer = await post(signInPath, { api_key: key }, headers);
     expect(answer.status).toBe(303);
     expect((answer.headers["set-cookie"] ?? "").includes("; Secure")).toBe(isSecure);
+  });
+
+  test.each<[string, Record<string, string>, number]>([
+    ["behind a proxy that rewrites Host", { host: "10.1.2.3:8080", origin: "http://ringback.lan" }, 303],
+    ["behind a proxy that rewrites Host to loopback", { host: "localhost:8080", origin: "http://ringback.lan" }, 303],
+    ["on another port of the public name", { host: "10.1.2.3:8080", origin: "http://ringback.lan:81" }, 403],
+    ["with another scheme", { host: "10.1.2.3:8080", origin: "https://ringback.lan" }, 403],
+    ["on a page of another site", { host: "10.1.2.3:8080", origin: "http://elsewhere.example" }, 403],
+    ["without an origin", { host: "10.1.2.3:8080", origin: "null" }, 403],
+    ["of another site, as the browser says", { host: "10.1.2.3:8080", origin: "http://ringback.lan", "sec-fetch-site": "cross-site" }, 403],
+  ])("a form %s", async (_name, headers, status) => {
+    const { ask } = await openDashboard({ publicUrl: "http://ringback.lan/" as never });
+    const answer = await ask(signInPath, { method: "POST", body: new URLSearchParams({ api_key: key }), headers });
+    expect(answer.status).toBe(status);
+    if (status === 303) expect(answer.headers["set-cookie"]).not.toContain("; Secure");
+    expect((await ask("/dashboard", { headers: { host: headers["host"] ?? "" } })).headers["referrer-policy"]).toBe("same-origin");
+  });
+
+  test("an https PUBLIC_URL is an origin too, and its cookie is Secure", async () => {
+    const { ask } = await openDashboard({ publicUrl: "https://ringback.example/" as never });
+    const headers = { host: "10.1.2.3:8080", origin: "https://ringback.example" };
+    const answer = await ask(signInPath, { method: "POST", body: new URLSearchParams({ api_key: key }), headers });
+    expect([answer.status, String(answer.headers["set-cookie"]).includes("; Secure")]).toEqual([303, true]);
   });
 
   test("opens the pages, and after 12 hours no more", async () => {

@@ -1,11 +1,12 @@
 import { decodeId, encodeId } from "../../../domain/ids.ts";
 import { chooseSecret, findDifferences } from "../../../domain/deliveries/endpoint-registration.ts";
+import type { EndpointSecret } from "../../../domain/deliveries/endpoint-registration.ts";
 import { checkQuota } from "../../../domain/quotas.ts";
 import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
 import type { EndpointSummary } from "../../../ports/stores/read-store.ts";
 import type { EndpointConflict, EndpointDraft } from "../../../ports/stores/registration-store.ts";
 import type { Row } from "../../sql/rows.ts";
-import { id, idOrNull, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { id, idOrNull, integerOrNull, json, text, textOrNull } from "../../sql/rows.ts";
 import { summaryOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { readCounts } from "../reading/stats.ts";
@@ -19,7 +20,7 @@ export type NamedEndpoint =
   | QuotaExceeded;
 
 type Named = { readonly accountId: string; readonly draft: EndpointDraft };
-type Existing = { readonly row: Row; readonly summary: EndpointSummary };
+type Existing = { readonly row: Row; readonly summary: EndpointSummary; readonly secrets: readonly EndpointSecret[] };
 
 const keyOf = (accountId: string, url: string) => `${accountId} ${url}`;
 
@@ -46,8 +47,8 @@ export class LockedEndpoints {
     const [endpoints, hosts] = await Promise.all([
       tx.all(
         `select p.id, p.account_id, p.headers_fingerprint, ${summaryColumns},
-           (select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = p.id and x.valid_until is null
-            order by x.position desc limit 1) as secret_fingerprint
+           (select coalesce(json_agg(json_build_object('fingerprint', s.fingerprint, 'validUntilMs', x.valid_until)), '[]')::text
+            from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = p.id) as secrets
          from (select distinct * from unnest($1::bigint[], $2::text[])) as u(account_id, url)
          join endpoints p on p.account_id = u.account_id and p.url = u.url join hosts h on h.id = p.host_id order by p.id for no key update of p`,
         accountKeys,
@@ -67,7 +68,7 @@ export class LockedEndpoints {
     this.#existing = new Map(
       endpoints.map((row) => [
         keyOf(id(row, "acc", "account_id"), text(row, "callback_url")),
-        { row, summary: summaryOf(row, id(row, "ep", "id")) },
+        { row, summary: summaryOf(row, id(row, "ep", "id")), secrets: json(row, "secrets") },
       ]),
     );
     this.#hostPauses = new Map(
@@ -85,9 +86,10 @@ export class LockedEndpoints {
         {
           format: text(existing.row, "p_format"),
           headersFingerprint: textOrNull(existing.row, "headers_fingerprint"),
-          secretFingerprint: textOrNull(existing.row, "secret_fingerprint"),
+          secrets: draft.givenSecret === null ? [] : existing.secrets,
         },
         draft,
+        nowMs,
       );
       if (fields.length > 0) return { kind: "endpoint_differs", endpointId: existing.summary.id, fields };
       return { kind: "endpoint", summary: existing.summary, showsGeneratedSecret: false };
@@ -115,9 +117,9 @@ export class LockedEndpoints {
     const row = {
       p_format: format,
       headers_fingerprint: headers?.fingerprints[0] ?? null,
-      secret_fingerprint: secret?.fingerprints[0] ?? null,
     };
-    this.#existing.set(keyOf(accountId, draft.url), { row, summary });
+    const secrets = secret === null ? [] : secret.fingerprints.slice(0, 1).map((fingerprint) => ({ fingerprint, validUntilMs: null }));
+    this.#existing.set(keyOf(accountId, draft.url), { row, summary, secrets });
     return { summary, showsGeneratedSecret: isGenerated };
   }
 

@@ -1,4 +1,5 @@
 import { chooseSecret, findDifferences } from "../../../domain/deliveries/endpoint-registration.ts";
+import type { EndpointSecret } from "../../../domain/deliveries/endpoint-registration.ts";
 import { decodeId, encodeId } from "../../../domain/ids.ts";
 import { checkQuota } from "../../../domain/quotas.ts";
 import type { QuotaExceeded, Quotas } from "../../../domain/quotas.ts";
@@ -30,9 +31,10 @@ export function ensureEndpoint(db: Database, accountKey: number, draft: Endpoint
       {
         format: text(existing, "p_format"),
         headersFingerprint: textOrNull(existing, "headers_fingerprint"),
-        secretFingerprint: draft.givenSecret === null ? null : readSecretFingerprint(db, integer(existing, "id")),
+        secrets: draft.givenSecret === null ? [] : readSecrets(db, integer(existing, "id")),
       },
       draft,
+      nowMs,
     );
     if (fields.length > 0) return { kind: "endpoint_differs", endpointId, fields };
     return { kind: "endpoint", summary: summaryOf(existing, endpointId), showsGeneratedSecret: false };
@@ -134,12 +136,13 @@ function findByUrl(db: Database, accountKey: number, url: string): Row | undefin
   return db.get(sql, accountKey, url);
 }
 
-function readSecretFingerprint(db: Database, endpointKey: number): string | null {
-  const row = db.get(
-    "select s.fingerprint from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = ? and x.valid_until is null",
-    endpointKey,
-  );
-  return row === undefined ? null : text(row, "fingerprint");
+function readSecrets(db: Database, endpointKey: number): readonly EndpointSecret[] {
+  return db
+    .all(
+      "select s.fingerprint, x.valid_until from endpoint_secrets x join secrets s on s.id = x.secret_id where x.endpoint_id = ?",
+      endpointKey,
+    )
+    .map((row) => ({ fingerprint: text(row, "fingerprint"), validUntilMs: integerOrNull(row, "valid_until") }));
 }
 
 /** Returns whether the endpoint has the generated secret, rather than the client's or the account's default. */

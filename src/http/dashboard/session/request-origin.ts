@@ -9,8 +9,11 @@ const loopbackName = /^(?:localhost|(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){
  * `X-Forwarded-Proto`; a client that forges this header only gets the stricter cookie.
  */
 export function isPlainHttpAllowed(c: Context, publicUrl: string | null): boolean {
-  if (c.req.header("x-forwarded-proto")?.toLowerCase().startsWith("https") === true) return false;
-  return isLoopback(c) || isPlainPublicUrl(c, publicUrl);
+  return !isTlsEnded(c) && (isLoopback(c) || isPlainPublicUrl(c, publicUrl));
+}
+
+function isTlsEnded(c: Context): boolean {
+  return c.req.header("x-forwarded-proto")?.toLowerCase().startsWith("https") === true;
 }
 
 /**
@@ -19,11 +22,15 @@ export function isPlainHttpAllowed(c: Context, publicUrl: string | null): boolea
  * nothing to other hosts.
  */
 export function referrerPolicyFor(c: Context, publicUrl: string | null): "no-referrer" | "same-origin" {
-  return isPlainHttpAllowed(c, publicUrl) && !isLoopback(c) ? "same-origin" : "no-referrer";
+  const isPlain = !isTlsEnded(c) && (URL.parse(publicUrl ?? "")?.protocol === "http:" || isPlainHttpAllowed(c, publicUrl));
+  return isPlain && !(publicUrl === null && isLoopback(c)) ? "same-origin" : "no-referrer";
 }
 
-/** Refuses a form from a page of another site, or one without an origin. */
-export function refuseForeignForm(c: Context): void {
+/**
+ * Refuses a form from a page of another site, or one without an origin. A page at `PUBLIC_URL` is one of ours, because a
+ * proxy may rewrite the Host of its requests.
+ */
+export function refuseForeignForm(c: Context, publicUrl: string | null): void {
   const site = c.req.header("sec-fetch-site");
   if (site === "same-origin") return;
   const origin = c.req.header("origin");
@@ -31,6 +38,7 @@ export function refuseForeignForm(c: Context): void {
     throw refusedForm(
       "the browser does not say which page this form was on: open the dashboard over https or on localhost; at a plain http:// address only when PUBLIC_URL says the same address",
     );
+  if (site === undefined && isOriginOf(publicUrl, c)) return;
   const originHost = URL.parse(origin ?? "")?.host ?? "";
   if (site !== undefined || originHost === "" || originHost !== hostOf(c))
     throw refusedForm("this form was sent by a page of another site");
@@ -42,7 +50,12 @@ function isLoopback(c: Context): boolean {
 
 function isPlainPublicUrl(c: Context, publicUrl: string | null): boolean {
   const url = publicUrl === null ? null : URL.parse(publicUrl);
-  return url !== null && url.protocol === "http:" && url.host === hostOf(c);
+  return url !== null && url.protocol === "http:" && (url.host === hostOf(c) || isOriginOf(publicUrl, c));
+}
+
+/** Whether the request comes from a page at this URL, as the browser says. */
+function isOriginOf(url: string | null, c: Context): boolean {
+  return url !== null && c.req.header("origin") === URL.parse(url)?.origin;
 }
 
 /** Returns host and port of the request, in the form of the URL standard. */

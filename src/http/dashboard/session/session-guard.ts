@@ -12,12 +12,12 @@ import { signInPath } from "./sign-in.ts";
  * Admits requests with a session, and forms that a page of the dashboard sent. An API key in the headers counts as a
  * session. A form needs the token of the session in any case.
  */
-export function guard(sessions: Sessions): MiddlewareHandler<DashboardEnv> {
+export function guard(sessions: Sessions, publicUrl: string | null): MiddlewareHandler<DashboardEnv> {
   return async (c, next) => {
     const isForm = c.req.method === "POST";
     if (c.req.path === signInPath) {
       if (isForm) {
-        refuseForeignForm(c);
+        refuseForeignForm(c, publicUrl);
         c.set("form", await readForm(c));
       }
       return next();
@@ -28,7 +28,7 @@ export function guard(sessions: Sessions): MiddlewareHandler<DashboardEnv> {
     c.set("session", session);
     c.set("account", session.account);
     if (isForm) {
-      refuseForeignForm(c);
+      refuseForeignForm(c, publicUrl);
       const form = await readForm(c);
       if (!isFormTokenOf(session, formTokenOf(form)))
         throw refusedForm("this form belongs to another session: go back, reload the page and send it again");

@@ -41,7 +41,8 @@ export class Sessions {
     setCookie(c, cookieName, Buffer.from(secretBox.seal(JSON.stringify(sealed), sealIdentity)).toString("base64url"), {
       path: cookiePath,
       httpOnly: true,
-      sameSite: "Strict",
+      // A link from another site, as in a mail, opens the page signed in. Forms of other sites are refused by their origin.
+      sameSite: "Lax",
       secure: !isPlainHttpAllowed(c, publicUrl),
       maxAge: lifetimeMs / 1000,
     });
@@ -61,7 +62,7 @@ export class Sessions {
     deleteCookie(c, cookieName, {
       path: cookiePath,
       httpOnly: true,
-      sameSite: "Strict",
+      sameSite: "Lax",
       secure: !isPlainHttpAllowed(c, this.#dependencies.publicUrl),
     });
   }

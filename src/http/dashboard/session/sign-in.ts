@@ -11,7 +11,8 @@ import type { Sessions } from "./session.ts";
 
 export const signInPath = "/dashboard/sign-in";
 
-const targetSyntax = /^\/dashboard(?:\/[A-Za-z0-9_/-]*)?(?:\?[A-Za-z0-9_=&.%-]*)?$/;
+// A path of the dashboard with any query that the URL standard writes.
+const targetSyntax = /^\/dashboard(?:\/[A-Za-z0-9_/-]*)?(?:\?[\w!$%&'()*+,./:;=?@[\]^`{|}~-]*)?$/;
 
 /** Routes of sign-in and sign-out. */
 export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { clock }: HttpDependencies): void {
@@ -43,8 +44,10 @@ export function signInPage(
   c: Context<DashboardEnv>,
   { status, detail, headers, isFirstVisit = false }: PageProblem,
 ): Response | Promise<Response> {
-  const asked = c.req.method === "GET" ? c.req.url.slice(new URL(c.req.url).origin.length) : "";
-  const target = targetSyntax.test(asked) && c.req.path !== signInPath ? asked : "/dashboard";
+  // A refused sign-in keeps the page that was requested before it.
+  const form = c.get("form") as URLSearchParams | undefined;
+  const asked = c.req.method === "GET" ? c.req.url.slice(new URL(c.req.url).origin.length) : (form?.get("to") ?? "");
+  const target = targetSyntax.test(asked) && !asked.startsWith(signInPath) ? asked : "/dashboard";
   return page(
     c,
     {

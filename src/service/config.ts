@@ -4,6 +4,7 @@ import { parseAllowList } from "../domain/webhooks/address.ts";
 import { parseSchedule } from "../domain/deliveries/retry-policy.ts";
 import {
   credentialFault,
+  environmentNameFault,
   defaultMaxPollsPerSecond,
   kindFieldNames,
   kindFields,
@@ -52,6 +53,8 @@ export type Config = {
   readonly retentionDays: number;
   readonly logLevel: string;
   readonly shutdownGraceMs: number;
+  /** What is odd and does not prevent the start, one line each, without values. */
+  readonly warnings: readonly string[];
 };
 
 /** Secrets of the operator; never logged and never part of an error. */
@@ -80,14 +83,18 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const allowHttp = env.flag("CALLBACK_ALLOW_HTTP", false);
   const host = env.text("HOST") ?? "0.0.0.0";
   const intervalMinMs = env.integer("POLL_INTERVAL_MIN_MS", 2000, 10, dayMs);
-  const intervalMaxMs = env.integer("POLL_INTERVAL_MAX_MS", Math.max(5000, intervalMinMs), 10, dayMs);
-  if (intervalMaxMs < intervalMinMs) env.fault("POLL_INTERVAL_MAX_MS", `must not be below POLL_INTERVAL_MIN_MS (${intervalMinMs})`);
+  const intervalMaxMs = env.integer("POLL_INTERVAL_MAX_MS", 5000, 10, dayMs);
+  if (intervalMaxMs < intervalMinMs)
+    env.fault("POLL_INTERVAL_MIN_MS", `is ${intervalMinMs}, above POLL_INTERVAL_MAX_MS (${intervalMaxMs}): set both`);
   const { database, postgresUrl } = readDatabase(env);
+  const [port, metricsPort] = [env.integer("PORT", 8080, 0, 65535), env.integer("METRICS_PORT", 9091, 0, 65535)];
+  if (port === metricsPort && port !== 0)
+    env.fault("METRICS_PORT", `is ${port}, as PORT is: choose another one, or 0 to turn the metrics off`);
   const config: Config = {
     version: readVersion(),
     database,
-    api: { port: env.integer("PORT", 8080, 0, 65535), host, publicUrl: asWritten(env.httpUrl("PUBLIC_URL")) },
-    metrics: { port: env.integer("METRICS_PORT", 9091, 0, 65535), host: env.text("METRICS_HOST") ?? host },
+    api: { port, host, publicUrl: readPublicUrl(env) },
+    metrics: { port: metricsPort, host: env.text("METRICS_HOST") ?? host },
     source,
     polling: {
       intervalMinMs,
@@ -116,6 +123,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     retentionDays: env.number("RETENTION_DAYS", 30, 0, 3650),
     logLevel: env.choice("LOG_LEVEL", logLevels, "info"),
     shutdownGraceMs: env.integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
+    warnings: env.warnings,
   };
   const apiKey = env.text("RINGBACK_API_KEY");
   if (apiKey !== null && (apiKey.length < apiKeyMinLength || !/^[\x21-\x7e]+$/.test(apiKey)))
@@ -124,6 +132,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if (database.kind === "postgres" && encryptionKeys === null)
     env.fault("RINGBACK_ENCRYPTION_KEY", "is required with Postgres, the same for every instance: 32 bytes in base64");
   const secrets = { apiKey, encryptionKeys, postgresUrl, upstreamCredential: credential };
+  env.checkNames();
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
 }
 
@@ -140,12 +149,17 @@ export function readStoreConfig(
 ): { readonly kind: "config"; readonly config: StoreConfig } | { readonly kind: "invalid"; readonly faults: readonly string[] } {
   const env = new EnvironmentReader(environment);
   const config = { ...readDatabase(env), encryptionKeys: env.text("RINGBACK_ENCRYPTION_KEY") };
+  // A misspelt DATABASE_URL would lead a command to the default database.
+  env.checkNames();
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config };
 }
 
-/** Reads one variable, regardless of faults in others; `null` if it is unset or empty. */
+/** Reads one variable, regardless of faults in others; `null` if it is unset or empty. Throws if it is in quotes. */
 export function readVariable(name: string, environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
-  return new EnvironmentReader(environment).text(name);
+  const env = new EnvironmentReader(environment);
+  const value = env.text(name);
+  if (env.faults.length > 0) throw new Error(env.faults.join("; "));
+  return value;
 }
 
 function readVersion(): string {
@@ -195,6 +209,8 @@ export function readSource(
   if (fault !== null) env.fault(credentialVariable, fault);
   const baseUrl = env.httpUrl("POLYAI_BASE_URL") ?? "";
   const [agentId, environment] = [env.text(kindFields.agentId.variable), env.text(kindFields.environment.variable)];
+  const environmentFault = environment === null ? null : environmentNameFault(environment, kind);
+  if (environmentFault !== null) env.fault(kindFields.environment.variable, environmentFault);
   return { source: { kind: kind.name, baseUrl, agentId, environment, maxPollsPerSecond }, credential };
 }
 
@@ -205,9 +221,13 @@ function readSchedule(env: EnvironmentReader): readonly number[] {
   return [];
 }
 
-/** Returns a URL as the URL standard writes it, so that it is kept, compared and sent in one form. */
-function asWritten(url: string | null): string | null {
-  return url === null ? null : (URL.parse(url)?.href ?? url);
+/** Returns `PUBLIC_URL` as the URL standard writes it, so that it is kept, compared and sent in one form. */
+function readPublicUrl(env: EnvironmentReader): string | null {
+  const text = env.httpUrl("PUBLIC_URL");
+  const url = text === null ? null : URL.parse(text);
+  if (url === null) return text;
+  if (url.pathname !== "/") env.warning("PUBLIC_URL", "has a path; the API is served without one, so requests must arrive without it");
+  return url.href;
 }
 
 function readHostRateLimits(env: EnvironmentReader): ReadonlyMap<string, number> {

@@ -54,6 +54,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   await using stack = new AsyncDisposableStack();
   const random = overrides.random ?? Math.random;
   const logger = overrides.logger ?? createLogger(config.logLevel);
+  for (const warning of config.warnings) logger.warn({ warning }, "config.warning");
   const policy = deliveryPolicyOf(config);
   const signal = overrides.signal ?? new AbortController().signal;
   const times = overrides.leaseTimes ?? leaseTimes;

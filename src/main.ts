@@ -25,7 +25,8 @@ process.on("SIGTERM", requestStop).on("SIGINT", requestStop);
 
 try {
   const service = await createService(result.config, result.secrets, { signal: stopping.signal });
-  const broken = await Promise.race([stopRequested.promise, service.fatal]);
+  const stopAnnounced = stopRequested.promise.then(() => service.announceStop()).then(() => null);
+  const broken = await Promise.race([stopAnnounced, service.fatal]);
   if (broken !== null) end(exitBroken, [broken.message]);
   await service.stop();
   process.exit(0);

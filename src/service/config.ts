@@ -52,6 +52,8 @@ export type Config = {
   readonly limits: AccountLimits;
   readonly retentionDays: number;
   readonly logLevel: string;
+  /** Time during which a stopping service is not ready, yet takes requests as before. */
+  readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
   /** What is odd and does not prevent the start, one line each, without values. */
   readonly warnings: readonly string[];
@@ -122,6 +124,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     limits: mapAccountLimits(({ variable, defaultLimit, maxLimit }) => env.integer(variable, defaultLimit, 0, maxLimit)),
     retentionDays: env.number("RETENTION_DAYS", 30, 0, 3650),
     logLevel: env.choice("LOG_LEVEL", logLevels, "info"),
+    shutdownDelayMs: env.integer("SHUTDOWN_DELAY_MS", 0, 0, 600_000),
     shutdownGraceMs: env.integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
     warnings: env.warnings,
   };

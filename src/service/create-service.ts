@@ -31,7 +31,9 @@ export type Service = AsyncDisposable & {
   readonly metricsPort: number | null;
   /** Resolves when the process must end, because the store is broken or a loop is dead. */
   readonly fatal: Promise<Error>;
-  /** Drains within the grace, releases leases and closes. May be called twice. */
+  /** Answers `/readyz` with 503 from now on. Resolves after `SHUTDOWN_DELAY_MS`, in which balancers notice. May be called twice. */
+  announceStop(): Promise<void>;
+  /** Announces the stop, drains within the grace, releases leases and closes. May be called twice. */
   stop(): Promise<void>;
 };
 
@@ -131,10 +133,16 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   );
 
   const resources = stack.move();
+  const fatal = Promise.race([store.fatal, engine.supervisor.fatal]);
+  let announced: Promise<void> | null = null;
+  const announceStop = async (): Promise<void> => {
+    stopping = true;
+    if (config.shutdownDelayMs > 0) await (announced ??= waitAtMost(config.shutdownDelayMs, fatal));
+  };
   let stopped: Promise<void> | null = null;
   // Requests, loops, polls and webhooks finish side by side within the whole grace.
   const stop = async (): Promise<void> => {
-    stopping = true;
+    await announceStop();
     const endsAtMs = clock.monotonicMs() + config.shutdownGraceMs;
     const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingRatio, maxClosingMs);
     await Promise.all([engine.drain(graceMs), api.close(graceMs)]);
@@ -146,7 +154,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   return {
     apiPort: api.port,
     metricsPort: metricsServer?.port ?? null,
-    fatal: Promise.race([store.fatal, engine.supervisor.fatal]),
+    fatal,
+    announceStop,
     stop: () => (stopped ??= stop()),
     [Symbol.asyncDispose]: () => (stopped ??= stop()),
   };

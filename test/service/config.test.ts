@@ -29,6 +29,7 @@ test("an empty environment gives the documented defaults", () => {
       limits: { apiMaxPerSecond: 1000, maxActiveWatches: 200_000, maxEndpoints: 50_000, maxHooks: 100, maxWaitingRequests: 1000 },
       retentionDays: 30,
       logLevel: "info",
+      shutdownDelayMs: 0,
       shutdownGraceMs: 20_000,
     },
     secrets: { apiKey: null, encryptionKeys: null, postgresUrl: null, upstreamCredential: null },

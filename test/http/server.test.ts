@@ -251,6 +251,38 @@ describe("close", () => {
     await closed;
   });
 
+  const late = [
+    ["without Host", "GET /healthz HTTP/1.1\r\n\r\n", 400],
+    ["with an invalid Host", "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
+    ["with an expectation", "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n", 417],
+    ["with an expectation and a body", "POST /healthz HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\nContent-Length: 2\r\n\r\n{}", 417],
+    ["that is a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405],
+    ["that is answered in the same call", "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n", 503],
+  ] as const;
+  test.each(late)("while it runs, a request %s is answered and its connection closed", async (_name, text, status) => {
+    const held = Promise.withResolvers<Response>();
+    const holding = Promise.withResolvers<null>();
+    const listening = await start({
+      fetch(request) {
+        if (!request.url.endsWith("/held")) return answerWaiting(request);
+        holding.resolve(null);
+        return held.promise;
+      },
+    });
+    const [first, second] = [await connectTo(listening), await connectTo(listening)];
+    first.write("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    // A request that is not complete keeps its connection open during the close.
+    second.write(text.slice(0, 20));
+    await holding.promise;
+    await expect.poll(() => listening.connections()).toBe(2);
+    const closed = listening.close(60_000);
+    second.write(text.slice(20));
+    expect(await readAll(second)).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\\r\\nconnection: close\\r\\n`, "i"));
+    held.resolve(new Response("done"));
+    expect(await readAll(first)).toMatch(/^HTTP\/1.1 200 /);
+    await closed;
+  });
+
   test("ends idle connections at once", async () => {
     const listening = await start(createTestApi().app);
     const agent = new Agent({ connections: 1 });

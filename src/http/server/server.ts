@@ -89,7 +89,16 @@ export function listen(
     // reads the rest of the body until `requestTimeout`.
     autoCleanupIncoming: false,
   });
+  const answering = new Map<Duplex, ServerResponse>();
+  let closing: Promise<void> | null = null;
+  /** Called before an answer may be written, because the headers of some are sent within the same call. */
+  const begin = ({ socket }: IncomingMessage, response: ServerResponse): void => {
+    answering.set(socket, response);
+    response.once("close", () => answering.delete(socket));
+    if (closing !== null) response.setHeader("connection", "close");
+  };
   const server = createServer(options, (request, response) => {
+    begin(request, response);
     // RFC 9112 section 3.2: HTTP/1.1 requires the Host field, HTTP/1.0 does not.
     if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(request, response, badRequest);
     else void answer(request, response);
@@ -97,20 +106,16 @@ export function listen(
   server.maxConnections = limits.maxConnections;
   server.setTimeout(limits.stallTimeoutMs);
 
-  const answering = new Map<Duplex, ServerResponse>();
-  let closing: Promise<void> | null = null;
-  server.on("request", ({ socket }, response) => {
-    answering.set(socket, response);
-    response.once("close", () => answering.delete(socket));
-    if (closing !== null) response.setHeader("connection", "close");
-  });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const isAnswered = answering.get(socket)?.headersSent === true;
     if (error.code === "ECONNRESET" || !socket.writable || isAnswered) socket.destroy();
     else socket.end(rawAnswer(unreadable[error.code ?? ""] ?? badRequest));
   });
 
-  server.on("checkExpectation", (request, response) => refuse(request, response, { slug: "expectation-failed" }));
+  server.on("checkExpectation", (request, response) => {
+    begin(request, response);
+    refuse(request, response, { slug: "expectation-failed" });
+  });
   server.on("connect", (_request, socket) => socket.end(rawAnswer(noTunnel)));
 
   const close = (graceMs: number): Promise<void> =>

@@ -9,6 +9,7 @@ import { StartupError } from "../../domain/errors.ts";
 import { problemAnswer } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 import { requestIdOf } from "../operations/request-guards.ts";
+import { ClosingResponse, isDiscarding } from "./unread-body.ts";
 
 /** A Hono app. `bindings` name the peer of the request. */
 type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
@@ -81,12 +82,13 @@ export function listen(
     maxHeaderSize: maxHeaderBytes,
     // A missing Host is answered below, with a problem document like every other error.
     requireHostHeader: false,
+    ServerResponse: ClosingResponse,
   };
   const answer = getRequestListener((request, bindings) => app.fetch(request, bindings), {
     errorHandler,
     hostname: "localhost",
-    // The adapter would close the connection after half a second, and a client that still sends would lose the answer. Node
-    // reads the rest of the body until `requestTimeout`.
+    // The adapter would close the connection after half a second, and a client that still sends would lose the answer.
+    // `ClosingResponse` reads some of the rest of the body.
     autoCleanupIncoming: false,
   });
   const answering = new Map<Duplex, ServerResponse>();
@@ -98,6 +100,7 @@ export function listen(
     if (closing !== null) response.setHeader("connection", "close");
   };
   const server = createServer(options, (request, response) => {
+    if (isDiscarding(request.socket)) return;
     begin(request, response);
     // RFC 9112 section 3.2: HTTP/1.1 requires the Host field, HTTP/1.0 does not.
     if (request.headers.host === undefined && request.httpVersion !== "1.0") refuse(request, response, badRequest);
@@ -113,6 +116,7 @@ export function listen(
   });
 
   server.on("checkExpectation", (request, response) => {
+    if (isDiscarding(request.socket)) return;
     begin(request, response);
     refuse(request, response, { slug: "expectation-failed" });
   });

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseAllowList } from "../domain/webhooks/address.ts";
 import { parseSchedule } from "../domain/deliveries/retry-policy.ts";
 import {
@@ -20,6 +22,7 @@ import { EnvironmentReader } from "./environment-reader.ts";
 /** Checked settings of the operator. Contains no secrets, so that it can be logged. */
 export type Config = {
   readonly version: string;
+  /** The path is absolute, or `:memory:`. */
   readonly database: { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" };
   readonly api: { readonly port: number; readonly host: string; readonly publicUrl: string | null };
   readonly metrics: { readonly port: number; readonly host: string };
@@ -74,6 +77,7 @@ export type ConfigResult =
   /** One line per fault, with the variable and what to do, but without a value that may be secret. */
   | { readonly kind: "invalid"; readonly faults: readonly string[] };
 
+const packageFolder = resolve(fileURLToPath(new URL("../..", import.meta.url)));
 const dayMs = 24 * 60 * 60 * 1000;
 const apiKeyMinLength = 24;
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -171,17 +175,30 @@ function readVersion(): string {
 }
 
 function readDatabase(env: EnvironmentReader): { readonly database: Config["database"]; readonly postgresUrl: string | null } {
-  const parsed = parseDatabaseUrl(env.text("DATABASE_URL") ?? "sqlite:./data/ringback.db");
+  const given = env.text("DATABASE_URL");
+  const parsed = parseDatabaseUrl(given ?? "sqlite:./data/ringback.db", given === null ? process.cwd() : callerFolder(env));
   if (parsed === null)
     env.fault("DATABASE_URL", "must be sqlite:<path of the database file> or postgres://<user>:<password>@<host>/<database>");
   return parsed ?? { database: { kind: "sqlite", path: "" }, postgresUrl: null };
 }
 
-/** Parses a `DATABASE_URL`; `null` if it is invalid. */
-export function parseDatabaseUrl(url: string): Pick<StoreConfig, "database" | "postgresUrl"> | null {
+/** Returns a path as the caller of the process meant it: whole, relative to the folder where npm was called, if npm called it. */
+export function resolveFromCaller(path: string): string {
+  return resolve(callerFolder(new EnvironmentReader(process.env)), path);
+}
+
+/** npm runs scripts in the folder of the package, and keeps the one where it was called in INIT_CWD. */
+function callerFolder(env: EnvironmentReader): string {
+  const folder = process.cwd();
+  return folder === packageFolder ? (env.text("INIT_CWD") ?? folder) : folder;
+}
+
+/** Parses a `DATABASE_URL`, with paths relative to `folder`, that of the caller by default; `null` if it is invalid. */
+export function parseDatabaseUrl(url: string, folder = resolveFromCaller(".")): Pick<StoreConfig, "database" | "postgresUrl"> | null {
   // `sqlite://data/x.db` is refused, because `data` could be a host or a folder.
   const path = /^sqlite:(?:\/\/(?=\/(?!\/)))?((?!\/\/).+)$/.exec(url)?.[1];
-  if (path !== undefined) return { database: { kind: "sqlite", path }, postgresUrl: null };
+  if (path !== undefined)
+    return { database: { kind: "sqlite", path: path === ":memory:" ? path : resolve(folder, path) }, postgresUrl: null };
   if (/^postgres(?:ql)?:\/\/./.test(url) && URL.canParse(url)) return { database: { kind: "postgres" }, postgresUrl: url };
   return null;
 }

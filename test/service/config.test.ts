@@ -1,4 +1,5 @@
 import { Resolver } from "node:dns";
+import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { readConfig, readStoreConfig, readVariable } from "../../src/service/config.ts";
 
@@ -12,7 +13,7 @@ test("an empty environment gives the documented defaults", () => {
   expect(result).toMatchObject({
     kind: "config",
     config: {
-      database: { kind: "sqlite", path: "./data/ringback.db" },
+      database: { kind: "sqlite", path: resolve("data/ringback.db") },
       api: { port: 8080, host: "0.0.0.0", publicUrl: null },
       metrics: { port: 9091, host: "0.0.0.0" },
       source: null,
@@ -193,7 +194,7 @@ test("a public URL with a path is a warning", () => {
 
 test("a value means the same with blanks around it", () => {
   expect(readConfig({ PORT: " 8081 ", HOST: " ::1 ", LOG_LEVEL: "\tWARN\n", DATABASE_URL: " sqlite:x.db " })).toMatchObject({
-    config: { api: { port: 8081, host: "::1" }, logLevel: "warn", database: { path: "x.db" } },
+    config: { api: { port: 8081, host: "::1" }, logLevel: "warn", database: { path: resolve("x.db") } },
   });
 });
 
@@ -251,11 +252,21 @@ test.each(["1.1.1.1", "127.0.0.1:5353", "::1", "[::1]", "[2001:db8::1]:5353", "1
 
 test.each([
   ["sqlite::memory:", ":memory:"],
-  ["sqlite:./data/ringback.db", "./data/ringback.db"],
+  ["sqlite:./data/ringback.db", resolve("data/ringback.db")],
   ["sqlite:/data/ringback.db", "/data/ringback.db"],
   ["sqlite:///data/ringback.db", "/data/ringback.db"],
 ])("DATABASE_URL=%s is the file %s", (url, path) => {
   expect(readConfig({ DATABASE_URL: url })).toMatchObject({ config: { database: { kind: "sqlite", path } } });
+});
+
+test("a path is relative to the folder where npm was called", () => {
+  const called = { INIT_CWD: "/srv/ringback" };
+  const pathOf = (environment: Readonly<Record<string, string>>) => readConfig({ ...called, ...environment });
+  expect(pathOf({ DATABASE_URL: "sqlite:x.db" })).toMatchObject({ config: { database: { path: "/srv/ringback/x.db" } } });
+  expect(pathOf({ DATABASE_URL: "sqlite:../x.db" })).toMatchObject({ config: { database: { path: "/srv/x.db" } } });
+  expect(pathOf({ DATABASE_URL: "sqlite:/x.db" })).toMatchObject({ config: { database: { path: "/x.db" } } });
+  // The default belongs to the package, from wherever its scripts are called.
+  expect(pathOf({})).toMatchObject({ config: { database: { path: resolve("data/ringback.db") } } });
 });
 
 test("plain http opens port 80 too, unless the ports are given", () => {

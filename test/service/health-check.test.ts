@@ -13,7 +13,7 @@ function run(
   file: string,
   args: readonly string[],
   env: Record<string, string>,
-): Promise<{ readonly code: number; readonly stdout: string }> {
+): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
   return new Promise((resolve) => {
     execFile(file, args, { env, cwd: "/" }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),

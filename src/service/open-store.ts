@@ -41,7 +41,9 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   if (config.database.kind === "sqlite") {
     const { path } = config.database;
     const isNew = path !== ":memory:" && !existsSync(path);
-    const store = await openSqliteStore({ path, policy, clock: machineClock, onCommitted, recordLingerMs });
+    // Another process that keeps a snapshot open, such as a backup tool, is the usual reason.
+    const onLongLog = (bytes: number) => logger.warn({ path: `${path}-wal`, bytes }, "store.log_too_long");
+    const store = await openSqliteStore({ path, onLongLog, policy, clock: machineClock, onCommitted, recordLingerMs });
     if (isNew) logger.info({ path }, "database.created");
     return { store, shared: null, clock: machineClock, close: () => store.close() };
   }

@@ -1,4 +1,4 @@
-import { createLogger } from "../adapters/telemetry/logger.ts";
+import { createLogger, logDestination } from "../adapters/telemetry/logger.ts";
 import { createMetrics } from "../adapters/telemetry/metrics.ts";
 import { waitAtMost } from "../adapters/wait-at-most.ts";
 import { WebhookAddressGuard } from "../adapters/webhook/address-guard.ts";
@@ -76,6 +76,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const metrics = createMetrics(config.version, async () => ({
     // While the database does not answer heartbeats, a scrape leaves out its numbers.
     store: engine.isStoreReachable() ? await readStatsOf(store) : null,
+    lostLogLines: logDestination.lostLines,
     oldestDuePollMs: engine.poller.sources.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));

@@ -14,10 +14,11 @@ RUN rm -rf /usr/local/lib/node_modules/npm /usr/local/bin/npm /usr/local/bin/npx
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY src ./src
+RUN chmod 755 src/cli/ringback.mjs && ln -s /app/src/cli/ringback.mjs /usr/local/bin/ringback
 USER node
 VOLUME /data
 EXPOSE 8080 9091
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-  CMD ["node", "-e", "require('node:http').get({port:process.env.PORT||8080,path:'/readyz',timeout:2500},r=>process.exit(r.statusCode===200?0:1)).on('error',()=>process.exit(1))"]
+  CMD ["node", "/app/src/service/health-check.mjs"]
 # Node is PID 1: it handles SIGTERM itself and starts no child process that would need reaping, so there is no init to add.
 CMD ["node", "--import", "./src/runtime-check.mjs", "src/main.ts"]

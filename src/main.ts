@@ -1,9 +1,12 @@
 import { readConfig } from "./service/config.ts";
 import { StartupError, StoreUnavailableError } from "./domain/errors.ts";
+import { logDestination } from "./adapters/telemetry/logger.ts";
 import { createService } from "./service/create-service.ts";
 
 const exitRefused = 78;
 const exitBroken = 70;
+/** Time for the last lines of the log. A reader that has stopped does not hold up the end for longer. */
+const lastLinesMs = 500;
 
 function end(exitCode: number, lines: readonly string[]): never {
   process.stderr.write(lines.map((line) => `ringback: ${line}\n`).join(""));
@@ -25,11 +28,15 @@ process.on("SIGTERM", requestStop).on("SIGINT", requestStop);
 
 try {
   const service = await createService(result.config, result.secrets, { signal: stopping.signal });
-  const broken = await Promise.race([stopRequested.promise, service.fatal]);
+  const stopAnnounced = stopRequested.promise.then(() => service.announceStop()).then(() => null);
+  const broken = await Promise.race([stopAnnounced, service.fatal]);
+  if (broken !== null) await logDestination.flush(lastLinesMs);
   if (broken !== null) end(exitBroken, [broken.message]);
   await service.stop();
+  await logDestination.flush(lastLinesMs);
   process.exit(0);
 } catch (error) {
+  await logDestination.flush(lastLinesMs);
   if (error === stopping.signal.reason) process.exit(0);
   if (error instanceof StartupError) end(exitRefused, [error.message]);
   // The store broke during the start.

@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseAllowList } from "../domain/webhooks/address.ts";
 import { parseSchedule } from "../domain/deliveries/retry-policy.ts";
 import {
   credentialFault,
+  environmentNameFault,
   defaultMaxPollsPerSecond,
   kindFieldNames,
   kindFields,
@@ -19,6 +22,7 @@ import { EnvironmentReader } from "./environment-reader.ts";
 /** Checked settings of the operator. Contains no secrets, so that it can be logged. */
 export type Config = {
   readonly version: string;
+  /** The path is absolute, or `:memory:`. */
   readonly database: { readonly kind: "sqlite"; readonly path: string } | { readonly kind: "postgres" };
   readonly api: { readonly port: number; readonly host: string; readonly publicUrl: string | null };
   readonly metrics: { readonly port: number; readonly host: string };
@@ -53,7 +57,11 @@ export type Config = {
   readonly limits: AccountLimits;
   readonly retentionDays: number;
   readonly logLevel: string;
+  /** Time during which a stopping service is not ready, yet takes requests as before. */
+  readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
+  /** What is odd and does not prevent the start, one line each, without values. */
+  readonly warnings: readonly string[];
 };
 
 /** Secrets of the operator; never logged and never part of an error. */
@@ -71,6 +79,7 @@ export type ConfigResult =
   /** One line per fault, with the variable and what to do, but without a value that may be secret. */
   | { readonly kind: "invalid"; readonly faults: readonly string[] };
 
+const packageFolder = resolve(fileURLToPath(new URL("../..", import.meta.url)));
 const dayMs = 24 * 60 * 60 * 1000;
 const apiKeyMinLength = 24;
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -82,14 +91,18 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const allowHttp = env.flag("CALLBACK_ALLOW_HTTP", false);
   const host = env.text("HOST") ?? "0.0.0.0";
   const intervalMinMs = env.integer("POLL_INTERVAL_MIN_MS", 2000, 10, dayMs);
-  const intervalMaxMs = env.integer("POLL_INTERVAL_MAX_MS", Math.max(5000, intervalMinMs), 10, dayMs);
-  if (intervalMaxMs < intervalMinMs) env.fault("POLL_INTERVAL_MAX_MS", `must not be below POLL_INTERVAL_MIN_MS (${intervalMinMs})`);
+  const intervalMaxMs = env.integer("POLL_INTERVAL_MAX_MS", 5000, 10, dayMs);
+  if (intervalMaxMs < intervalMinMs)
+    env.fault("POLL_INTERVAL_MIN_MS", `is ${intervalMinMs}, above POLL_INTERVAL_MAX_MS (${intervalMaxMs}): set both`);
   const { database, postgresUrl } = readDatabase(env);
+  const [port, metricsPort] = [env.integer("PORT", 8080, 0, 65535), env.integer("METRICS_PORT", 9091, 0, 65535)];
+  if (port === metricsPort && port !== 0)
+    env.fault("METRICS_PORT", `is ${port}, as PORT is: choose another one, or 0 to turn the metrics off`);
   const config: Config = {
     version: readVersion(),
     database,
-    api: { port: env.integer("PORT", 8080, 0, 65535), host, publicUrl: asWritten(env.httpUrl("PUBLIC_URL")) },
-    metrics: { port: env.integer("METRICS_PORT", 9091, 0, 65535), host: env.text("METRICS_HOST") ?? host },
+    api: { port, host, publicUrl: readPublicUrl(env) },
+    metrics: { port: metricsPort, host: env.text("METRICS_HOST") ?? host },
     source,
     polling: {
       intervalMinMs,
@@ -118,7 +131,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     limits: mapAccountLimits(({ variable, defaultLimit, maxLimit }) => env.integer(variable, defaultLimit, 0, maxLimit)),
     retentionDays: env.number("RETENTION_DAYS", 30, 0, 3650),
     logLevel: env.choice("LOG_LEVEL", logLevels, "info"),
+    shutdownDelayMs: env.integer("SHUTDOWN_DELAY_MS", 0, 0, 600_000),
     shutdownGraceMs: env.integer("SHUTDOWN_GRACE_MS", 20_000, 0, 600_000),
+    warnings: env.warnings,
   };
   const apiKey = env.text("RINGBACK_API_KEY");
   if (apiKey !== null && (apiKey.length < apiKeyMinLength || !/^[\x21-\x7e]+$/.test(apiKey)))
@@ -127,6 +142,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if (database.kind === "postgres" && encryptionKeys === null)
     env.fault("RINGBACK_ENCRYPTION_KEY", "is required with Postgres, the same for every instance: 32 bytes in base64");
   const secrets = { apiKey, encryptionKeys, postgresUrl, upstreamCredential: credential };
+  env.checkNames();
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
 }
 
@@ -143,12 +159,17 @@ export function readStoreConfig(
 ): { readonly kind: "config"; readonly config: StoreConfig } | { readonly kind: "invalid"; readonly faults: readonly string[] } {
   const env = new EnvironmentReader(environment);
   const config = { ...readDatabase(env), encryptionKeys: env.text("RINGBACK_ENCRYPTION_KEY") };
+  // A misspelt DATABASE_URL would lead a command to the default database.
+  env.checkNames();
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config };
 }
 
-/** Reads one variable, regardless of faults in others; `null` if it is unset or empty. */
+/** Reads one variable, regardless of faults in others; `null` if it is unset or empty. Throws if it is in quotes. */
 export function readVariable(name: string, environment: Readonly<Record<string, string | undefined>> = process.env): string | null {
-  return new EnvironmentReader(environment).text(name);
+  const env = new EnvironmentReader(environment);
+  const value = env.text(name);
+  if (env.faults.length > 0) throw new Error(env.faults.join("; "));
+  return value;
 }
 
 function readVersion(): string {
@@ -157,17 +178,30 @@ function readVersion(): string {
 }
 
 function readDatabase(env: EnvironmentReader): { readonly database: Config["database"]; readonly postgresUrl: string | null } {
-  const parsed = parseDatabaseUrl(env.text("DATABASE_URL") ?? "sqlite:./data/ringback.db");
+  const given = env.text("DATABASE_URL");
+  const parsed = parseDatabaseUrl(given ?? "sqlite:./data/ringback.db", given === null ? process.cwd() : callerFolder(env));
   if (parsed === null)
     env.fault("DATABASE_URL", "must be sqlite:<path of the database file> or postgres://<user>:<password>@<host>/<database>");
   return parsed ?? { database: { kind: "sqlite", path: "" }, postgresUrl: null };
 }
 
-/** Parses a `DATABASE_URL`; `null` if it is invalid. */
-export function parseDatabaseUrl(url: string): Pick<StoreConfig, "database" | "postgresUrl"> | null {
+/** Returns a path as the caller of the process meant it: whole, relative to the folder where npm was called, if npm called it. */
+export function resolveFromCaller(path: string): string {
+  return resolve(callerFolder(new EnvironmentReader(process.env)), path);
+}
+
+/** npm runs scripts in the folder of the package, and keeps the one where it was called in INIT_CWD. */
+function callerFolder(env: EnvironmentReader): string {
+  const folder = process.cwd();
+  return folder === packageFolder ? (env.text("INIT_CWD") ?? folder) : folder;
+}
+
+/** Parses a `DATABASE_URL`, with paths relative to `folder`, that of the caller by default; `null` if it is invalid. */
+export function parseDatabaseUrl(url: string, folder = resolveFromCaller(".")): Pick<StoreConfig, "database" | "postgresUrl"> | null {
   // `sqlite://data/x.db` is refused, because `data` could be a host or a folder.
   const path = /^sqlite:(?:\/\/(?=\/(?!\/)))?((?!\/\/).+)$/.exec(url)?.[1];
-  if (path !== undefined) return { database: { kind: "sqlite", path }, postgresUrl: null };
+  if (path !== undefined)
+    return { database: { kind: "sqlite", path: path === ":memory:" ? path : resolve(folder, path) }, postgresUrl: null };
   if (/^postgres(?:ql)?:\/\/./.test(url) && URL.canParse(url)) return { database: { kind: "postgres" }, postgresUrl: url };
   return null;
 }
@@ -198,6 +232,8 @@ export function readSource(
   if (fault !== null) env.fault(credentialVariable, fault);
   const baseUrl = env.httpUrl("POLYAI_BASE_URL") ?? "";
   const [agentId, environment] = [env.text(kindFields.agentId.variable), env.text(kindFields.environment.variable)];
+  const environmentFault = environment === null ? null : environmentNameFault(environment, kind);
+  if (environmentFault !== null) env.fault(kindFields.environment.variable, environmentFault);
   return { source: { kind: kind.name, baseUrl, agentId, environment, maxPollsPerSecond }, credential };
 }
 
@@ -208,9 +244,13 @@ function readSchedule(env: EnvironmentReader): readonly number[] {
   return [];
 }
 
-/** Returns a URL as the URL standard writes it, so that it is kept, compared and sent in one form. */
-function asWritten(url: string | null): string | null {
-  return url === null ? null : (URL.parse(url)?.href ?? url);
+/** Returns `PUBLIC_URL` as the URL standard writes it, so that it is kept, compared and sent in one form. */
+function readPublicUrl(env: EnvironmentReader): string | null {
+  const text = env.httpUrl("PUBLIC_URL");
+  const url = text === null ? null : URL.parse(text);
+  if (url === null) return text;
+  if (url.pathname !== "/") env.warning("PUBLIC_URL", "has a path; the API is served without one, so requests must arrive without it");
+  return url.href;
 }
 
 function readHostRateLimits(env: EnvironmentReader): ReadonlyMap<string, number> {

@@ -1,4 +1,4 @@
-import { createLogger } from "../adapters/telemetry/logger.ts";
+import { createLogger, logDestination } from "../adapters/telemetry/logger.ts";
 import { createMetrics } from "../adapters/telemetry/metrics.ts";
 import { waitAtMost } from "../adapters/wait-at-most.ts";
 import { WebhookAddressGuard } from "../adapters/webhook/address-guard.ts";
@@ -31,7 +31,9 @@ export type Service = AsyncDisposable & {
   readonly metricsPort: number | null;
   /** Resolves when the process must end, because the store is broken or a loop is dead. */
   readonly fatal: Promise<Error>;
-  /** Drains within the grace, releases leases and closes. May be called twice. */
+  /** Answers `/readyz` with 503 from now on. Resolves after `SHUTDOWN_DELAY_MS`, in which balancers notice. May be called twice. */
+  announceStop(): Promise<void>;
+  /** Announces the stop, drains within the grace, releases leases and closes. May be called twice. */
   stop(): Promise<void>;
 };
 
@@ -54,6 +56,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   await using stack = new AsyncDisposableStack();
   const random = overrides.random ?? Math.random;
   const logger = overrides.logger ?? createLogger(config.logLevel);
+  for (const warning of config.warnings) logger.warn({ warning }, "config.warning");
   const policy = deliveryPolicyOf(config);
   const signal = overrides.signal ?? new AbortController().signal;
   const times = overrides.leaseTimes ?? leaseTimes;
@@ -73,6 +76,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   const metrics = createMetrics(config.version, async () => ({
     // While the database does not answer heartbeats, a scrape leaves out its numbers.
     store: engine.isStoreReachable() ? await readStatsOf(store) : null,
+    lostLogLines: logDestination.lostLines,
     oldestDuePollMs: engine.poller.sources.oldestDueMs(),
     nowMs: clock.nowMs(),
   }));
@@ -131,10 +135,16 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   );
 
   const resources = stack.move();
+  const fatal = Promise.race([store.fatal, engine.supervisor.fatal]);
+  let announced: Promise<void> | null = null;
+  const announceStop = async (): Promise<void> => {
+    stopping = true;
+    if (config.shutdownDelayMs > 0) await (announced ??= waitAtMost(config.shutdownDelayMs, fatal));
+  };
   let stopped: Promise<void> | null = null;
   // Requests, loops, polls and webhooks finish side by side within the whole grace.
   const stop = async (): Promise<void> => {
-    stopping = true;
+    await announceStop();
     const endsAtMs = clock.monotonicMs() + config.shutdownGraceMs;
     const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingRatio, maxClosingMs);
     await Promise.all([engine.drain(graceMs), api.close(graceMs)]);
@@ -146,7 +156,8 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   return {
     apiPort: api.port,
     metricsPort: metricsServer?.port ?? null,
-    fatal: Promise.race([store.fatal, engine.supervisor.fatal]),
+    fatal,
+    announceStop,
     stop: () => (stopped ??= stop()),
     [Symbol.asyncDispose]: () => (stopped ??= stop()),
   };

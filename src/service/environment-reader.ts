@@ -1,22 +1,50 @@
 import { httpUrlFault } from "../domain/webhooks/http-url.ts";
+import { hasOwnPrefix, isQuoted, isServiceLink, nameMeant, quotedFault } from "./variable-names.ts";
 
-/** Reads typed environment variables. Collects faults, one line each, which never contain a value. */
+/** Reads typed environment variables. Collects faults and warnings, one line each, which never contain a value. */
 export class EnvironmentReader {
   readonly faults: string[] = [];
+  readonly warnings: string[] = [];
+  readonly #read = new Set<string>();
   readonly #environment: Readonly<Record<string, string | undefined>>;
 
   constructor(environment: Readonly<Record<string, string | undefined>>) {
     this.#environment = environment;
   }
 
+  /** Adds a fault. A variable has one line, that of its first fault. */
   fault(name: string, detail: string): void {
-    this.faults.push(`${name}: ${detail}`);
+    if (!this.faults.some((fault) => fault.startsWith(`${name}: `))) this.faults.push(`${name}: ${detail}`);
   }
 
-  /** Reads a trimmed text; `null` if it is unset or empty. */
+  /** Reads a trimmed text; `null` if it is unset, empty or a service link. Quotes around it are a fault. */
   text(name: string): string | null {
+    this.#read.add(name);
     const value = this.#environment[name]?.trim();
-    return value === undefined || value === "" ? null : value;
+    if (value === undefined || value === "" || isServiceLink(name, value)) return null;
+    if (!isQuoted(value)) return value;
+    this.fault(name, quotedFault);
+    // The text inside, so that the quotes are the only fault that is reported.
+    return value.slice(1, -1).trim() || null;
+  }
+
+  /** Adds a warning: the service starts all the same. */
+  warning(name: string, detail: string): void {
+    this.warnings.push(`${name}: ${detail}`);
+  }
+
+  /**
+   * Checks the names of the variables that were not read: a misspelt one is a fault, another with a prefix of this service is
+   * a warning. Called last, because the names that were read are those that exist.
+   */
+  checkNames(): void {
+    for (const [name, value] of Object.entries(this.#environment)) {
+      const text = value?.trim() ?? "";
+      if (text === "" || this.#read.has(name) || isServiceLink(name, text)) continue;
+      const meant = nameMeant(name, this.#read);
+      if (meant !== null) this.fault(name, `is not known; ${meant} is meant, so rename or remove it`);
+      else if (hasOwnPrefix(name)) this.warning(name, "is not known and has no effect");
+    }
   }
 
   /** Reads a comma-separated list, trimmed and without empty entries; `null` if it is unset or empty. */

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import pRetry from "p-retry";
 import { systemClock } from "../adapters/clock.ts";
 import type { OpenPostgres } from "../adapters/postgres/opening.ts";
@@ -38,7 +39,12 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const { config, secrets, policy, logger, signal, onCommitted } = options;
   const machineClock = options.clock ?? systemClock;
   if (config.database.kind === "sqlite") {
-    const store = await openSqliteStore({ path: config.database.path, policy, clock: machineClock, onCommitted, recordLingerMs });
+    const { path } = config.database;
+    const isNew = path !== ":memory:" && !existsSync(path);
+    // Another process that keeps a snapshot open, such as a backup tool, is the usual reason.
+    const onLongLog = (bytes: number) => logger.warn({ path: `${path}-wal`, bytes }, "store.log_too_long");
+    const store = await openSqliteStore({ path, onLongLog, policy, clock: machineClock, onCommitted, recordLingerMs });
+    if (isNew) logger.info({ path }, "database.created");
     return { store, shared: null, clock: machineClock, close: () => store.close() };
   }
   const { delivery } = config;

@@ -3,6 +3,7 @@ import { createConnection } from "node:net";
 import { expect, test } from "vitest";
 import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import { collectingReceiver } from "../harness/receivers/collecting-receiver.ts";
+import { eventually } from "../harness/service/eventually.ts";
 import { fastPolling, signingSecret } from "../harness/service/environment.ts";
 import { startService } from "../harness/service/service.ts";
 import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
@@ -65,6 +66,26 @@ test("from SIGTERM on no connection is accepted, a waiting request is answered, 
   expect(await Promise.all([stopped, service.stop()])).toEqual([0, 0]);
   expect(await waiting).toMatchObject({ status: 200, body: { id: watch?.id } });
 });
+
+test.each(["SIGTERM", "SIGINT"] as const)(
+  "%s makes it not ready at once, and requests are taken for SHUTDOWN_DELAY_MS; a second signal changes nothing",
+  async (signal) => {
+    const delayMs = 4000;
+    const service = await startService({ as: "process", environment: { SHUTDOWN_DELAY_MS: ` ${delayMs} `, CALLBACK_PORTS: "9" } });
+    const signalledMs = performance.now();
+    service.signal(signal);
+    const ready = () => service.client.get("/readyz").then(({ status }) => status);
+    await eventually(ready, (status) => status === 503, delayMs);
+    const watch = { source: "sandbox", call_sid: "OUT-sandbox-slow", callback_url: "http://127.0.0.1:9/hook" };
+    expect(await service.client.post("/v1/watches", watch)).toMatchObject({ status: 201 });
+    service.signal(signal);
+    expect(await isAccepted(Number(new URL(service.url).port))).toBe(true);
+    expect(await service.client.post("/v1/watches", watch)).toMatchObject({ status: 200 });
+    // The third signal: it resolves with the exit code.
+    expect(await service.stop()).toBe(0);
+    expect(performance.now() - signalledMs).toBeGreaterThan(delayMs);
+  },
+);
 
 async function isAccepted(port: number): Promise<boolean> {
   const socket = createConnection(port, "127.0.0.1");

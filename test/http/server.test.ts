@@ -193,6 +193,25 @@ test("more connections than the limit are closed, and room is made again", async
   kept[1]?.destroy();
 });
 
+const post = (path: string, ...lines: readonly string[]) =>
+  [`POST ${path} HTTP/1.1`, "Host: a", "Content-Type: application/json", ...lines, "", ""].join("\r\n");
+const [withKey, inChunks] = [`X-API-Key: ${apiKey}`, "Transfer-Encoding: chunked"];
+const chunkOf = (bytes: number) => `${bytes.toString(16)}\r\n${"[".repeat(bytes)}\r\n`;
+
+/** Sends for as long as the server reads. Returns what was answered and how many bytes the socket took. */
+async function flood(listening: Listening, head: string, piece: string): Promise<{ answer: string; bytes: number }> {
+  const socket = await connectTo(listening);
+  socket.on("error", () => {});
+  let answer = "";
+  socket.on("data", (chunk) => (answer += String(chunk)));
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.write(head);
+  while (!socket.destroyed && socket.writable)
+    if (!socket.write(piece)) await Promise.race([new Promise((resolve) => socket.once("drain", resolve)), closed]);
+  socket.destroy();
+  return { answer, bytes: socket.bytesWritten };
+}
+
 describe("large bodies", () => {
   const headers = { "x-api-key": apiKey, "content-type": "application/json" };
   const large = Buffer.alloc(8 * 1024 * 1024, "[");
@@ -216,18 +235,70 @@ describe("large bodies", () => {
       }
   });
 
-  test("in chunks without an end: the answer arrives all the same", async () => {
-    const socket = await connectTo(await start(createTestApi().app));
-    const answers: string[] = [];
-    const answered = once(socket, "data").then(([chunk]) => answers.push(String(chunk)));
+  const small = `1\r\n[\r\n`.repeat(2000);
+  test.each([
+    ["over the limit, in chunks", post("/v1/watches", withKey, inChunks), chunkOf(65_536), 413],
+    ["over the limit, in chunks of 100 bytes", post("/v1/watches", withKey, inChunks), chunkOf(100).repeat(600), 413],
+    ["over the limit, announced", post("/v1/watches", withKey, "Content-Length: 1000000000"), "[".repeat(65_536), 413],
+    ["without a key, in chunks", post("/v1/watches", inChunks), chunkOf(65_536), 401],
+    ["without a key, announced", post("/v1/watches", "Content-Length: 1000000000"), "[".repeat(65_536), 401],
+    ["without a key, in chunks of one byte", post("/v1/watches", inChunks), small, 401],
+    ["to nowhere", post("/nowhere", inChunks), chunkOf(65_536), 404],
+    ["for a method that is not allowed", post("/v1/me", withKey, inChunks), chunkOf(65_536), 405],
+    ["with an expectation", post("/v1/watches", inChunks, "Expect: miracles"), chunkOf(65_536), 417],
+  ])("a body without end, %s: answered at once, and the connection ends soon", async (_name, head, piece, status) => {
+    const listening = await start(createTestApi().app);
+    const { answer, bytes } = await flood(listening, head, piece);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\\r\\nconnection: close\\r\\n`, "i"));
+    // The limit (of bytes without the frames of their chunks), the 4 MiB after it, and the buffers of both ends.
+    expect(bytes).toBeLessThan(24 * 1024 * 1024);
+    await expect.poll(() => listening.connections(), { timeout: 10_000 }).toBe(0);
+  });
+
+  test.each([
+    ["a key is missing", post("/v1/watches", "Content-Length: 10"), 401],
+    ["the length is over the limit", post("/v1/watches", withKey, "Content-Length: 2000000"), 413],
+    ["a batch is over the limit", post("/v1/watches/batch", withKey, "Content-Length: 5000000"), 413],
+    ["a body is not needed", post("/nowhere", inChunks), 404],
+  ])("a body that stops when %s: answered at once, and the connection ends after 2 s", async (_name, head, status) => {
+    const listening = await start(createTestApi().app);
+    const socket = await connectTo(listening);
+    socket.write(`${head}1\r\n`);
+    const startedMs = performance.now();
+    expect(await readAll(socket)).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\\r\\nconnection: close\\r\\n`, "i"));
+    await expect.poll(() => listening.connections(), { timeout: 10_000 }).toBe(0);
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
+  });
+
+  test("what follows such a body on the connection is not served", async () => {
+    const api = createTestApi();
+    const listening = await start(api.app);
+    const socket = await connectTo(listening);
     socket.on("error", () => {});
-    socket.write(
-      `POST /v1/watches HTTP/1.1\r\nHost: a\r\nX-API-Key: ${apiKey}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
-    );
-    const chunk = `${(65_536).toString(16)}\r\n${"[".repeat(65_536)}\r\n`;
-    while (answers.length === 0) if (!socket.write(chunk)) await Promise.race([once(socket, "drain"), answered]);
-    expect(answers[0]).toMatch(/^HTTP\/1.1 413 /);
-    socket.destroy();
+    const answer = readAll(socket);
+    socket.write(post("/v1/watches", "Content-Length: 2"));
+    await expect.poll(() => api.answered.length).toBe(1);
+    socket.write("{}GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    expect(await answer).toMatch(/^HTTP\/1.1 401 /);
+    await expect.poll(() => listening.connections()).toBe(0);
+    expect(api.answered).toHaveLength(1);
+  });
+
+  test.each([
+    ["announced", (body: string) => `Content-Length: ${body.length}\r\n\r\n${body}`],
+    ["in one chunk", (body: string) => `${inChunks}\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`],
+    [
+      "in chunks of 10 bytes",
+      (body: string) =>
+        `${inChunks}\r\n\r\n${body.replaceAll(/.{1,10}/g, (part) => `${part.length.toString(16)}\r\n${part}\r\n`)}0\r\n\r\n`,
+    ],
+  ])("of the allowed size, %s: the connection is kept", async (_name, framed) => {
+    const socket = await connectTo(await start(createTestApi().app));
+    const body = `"${"x".repeat(1024 * 1024 - 2)}"`;
+    const answered = readAll(socket);
+    socket.write(post("/v1/watches", withKey).slice(0, -2) + framed(body));
+    socket.write("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    expect(await answered).toMatch(/^HTTP\/1.1 422 [^]*HTTP\/1.1 200 /);
   });
 
   test("where nothing would be read at all either", async () => {
@@ -279,6 +350,51 @@ describe("close", () => {
     change();
     expect(await answer).toMatch(/^HTTP\/1.1 200 [^]*\r\nconnection: close\r\n/i);
     await closed;
+  });
+
+  const late = [
+    ["without Host", "GET /healthz HTTP/1.1\r\n\r\n", 400],
+    ["with an invalid Host", "GET /healthz HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
+    ["with an expectation", "GET /healthz HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\n\r\n", 417],
+    ["with an expectation and a body", "POST /healthz HTTP/1.1\r\nHost: a\r\nExpect: miracles\r\nContent-Length: 2\r\n\r\n{}", 417],
+    ["that is a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 405],
+    ["that is answered in the same call", "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n", 503],
+  ] as const;
+  test.each(late)("while it runs, a request %s is answered and its connection closed", async (_name, text, status) => {
+    const held = Promise.withResolvers<Response>();
+    const holding = Promise.withResolvers<null>();
+    const listening = await start({
+      fetch(request) {
+        if (!request.url.endsWith("/held")) return answerWaiting(request);
+        holding.resolve(null);
+        return held.promise;
+      },
+    });
+    const [first, second] = [await connectTo(listening), await connectTo(listening)];
+    first.write("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    // A request that is not complete keeps its connection open during the close.
+    second.write(text.slice(0, 20));
+    await holding.promise;
+    await expect.poll(() => listening.connections()).toBe(2);
+    const closed = listening.close(60_000);
+    second.write(text.slice(20));
+    expect(await readAll(second)).toMatch(new RegExp(`^HTTP/1.1 ${status} [^]*\\r\\nconnection: close\\r\\n`, "i"));
+    held.resolve(new Response("done"));
+    expect(await readAll(first)).toMatch(/^HTTP\/1.1 200 /);
+    await closed;
+  });
+
+  test("is not held up by an answer before which the body did not arrive", async () => {
+    const listening = await start(createTestApi().app);
+    const sockets = await Promise.all(
+      ["Expect: miracles", "X-API-Key: unknown"].map(async (header) => {
+        const socket = await connectTo(listening);
+        socket.write(`POST /v1/watches HTTP/1.1\r\nHost: a\r\n${header}\r\nContent-Length: 10\r\n\r\n`);
+        return readAll(socket);
+      }),
+    );
+    await listening.close(60_000);
+    expect(sockets.map((answer) => answer.slice(0, 12))).toEqual(["HTTP/1.1 417", "HTTP/1.1 401"]);
   });
 
   test("ends idle connections at once", async () => {

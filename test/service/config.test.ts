@@ -1,6 +1,7 @@
 import { Resolver } from "node:dns";
+import { resolve } from "node:path";
 import { expect, test } from "vitest";
-import { readConfig } from "../../src/service/config.ts";
+import { readConfig, readStoreConfig, readVariable } from "../../src/service/config.ts";
 
 const faultsOf = (environment: Readonly<Record<string, string>>) => {
   const result = readConfig(environment);
@@ -12,7 +13,7 @@ test("an empty environment gives the documented defaults", () => {
   expect(result).toMatchObject({
     kind: "config",
     config: {
-      database: { kind: "sqlite", path: "./data/ringback.db" },
+      database: { kind: "sqlite", path: resolve("data/ringback.db") },
       api: { port: 8080, host: "0.0.0.0", publicUrl: null },
       metrics: { port: 9091, host: "0.0.0.0" },
       source: null,
@@ -36,6 +37,7 @@ test("an empty environment gives the documented defaults", () => {
       },
       retentionDays: 30,
       logLevel: "info",
+      shutdownDelayMs: 0,
       shutdownGraceMs: 20_000,
     },
     secrets: { apiKey: null, encryptionKeys: null, postgresUrl: null, upstreamCredential: null },
@@ -105,6 +107,112 @@ test.each([
   expect(faults[0]).not.toMatch(/\n|hunter2|too-short|with a space/);
 });
 
+const warningsOf = (environment: Readonly<Record<string, string>>) => {
+  const result = readConfig(environment);
+  return result.kind === "config" ? result.config.warnings : result.faults.map((fault) => `refused: ${fault}`);
+};
+const quoted = "is in quotes, which belong to the value here: leave them out";
+
+test.each([
+  ["PORT", '"8080"'],
+  ["RINGBACK_API_KEY", "'a-key-of-more-than-24-characters'"],
+  ["DATABASE_URL", ' "sqlite:./data/ringback.db" '],
+  ["POLYAI_AUTH_TOKEN", "“token”"],
+  ["LOG_LEVEL", '""'],
+  ["CALLBACK_PORTS", "`443`"],
+])("a value in quotes is one line: %s", (name, value) => {
+  expect(faultsOf({ POLYAI_BASE_URL: "https://a.example", POLYAI_AUTH_TOKEN: "t", [name]: value })).toEqual([`${name}: ${quoted}`]);
+});
+
+test("a quote inside a value or on one side of it belongs to it", () => {
+  for (const token of ['a"b', '"ab', "ab'", `"ab'`, '"'])
+    expect(faultsOf({ POLYAI_BASE_URL: "https://a.example", POLYAI_AUTH_TOKEN: token })).toEqual([]);
+});
+
+test.each([
+  ["DATABASE_ULR", "DATABASE_URL"],
+  ["DATABASE_URI", "DATABASE_URL"],
+  ["RINGBACK_APIKEY", "RINGBACK_API_KEY"],
+  ["RINGBACK_ENCRYPTION_KEYS", "RINGBACK_ENCRYPTION_KEY"],
+  ["POLYAI_KNDI", "POLYAI_KIND"],
+  ["LOG_LEVELS", "LOG_LEVEL"],
+  ["SHUTDOWN_GRACE_SM", "SHUTDOWN_GRACE_MS"],
+  ["ACCOUNT_MAX_HOOK", "ACCOUNT_MAX_HOOKS"],
+])("a misspelt variable is one line that names the one meant: %s", (name, meant) => {
+  expect(faultsOf({ [name]: "hunter2" })).toEqual([`${name}: is not known; ${meant} is meant, so rename or remove it`]);
+  expect(faultsOf({ [name]: " " })).toEqual([]);
+});
+
+test("names of other programs are left alone, unless they have a prefix of ours", () => {
+  expect(warningsOf({ HOSTS: "x", PORTS: "1", LOG_LEVL: "x", TEST_DATABASE_URL: "x", PATH: "/bin", PUBLIC_FOLDER: "x" })).toEqual([]);
+  expect(warningsOf({ RINGBACK_COLOUR: "x", POLYAI_WEBHOOK: "x", XPOLYAI_A: "x", POLYAI_EMPTY: "" })).toEqual([
+    "RINGBACK_COLOUR: is not known and has no effect",
+    "POLYAI_WEBHOOK: is not known and has no effect",
+  ]);
+});
+
+test("no variable of another release is taken for a misspelt one", () => {
+  const names =
+    "RINGBACK_MAY_PLACE POLYAI_STATUS_MAP POLL_FRESHNESS CALL_OVERDUE_AFTER_MS ENDPOINT_FAILING_AFTER_MS MANUAL_MAX_IN_FLIGHT " +
+    "ACCOUNT_MANUAL_MAX_IN_FLIGHT ACCOUNT_MAX_WATCHES_PER_CALL ACCOUNT_MAX_STORED_ANSWERS_MIB SHUTDOWN_DELAY_MS";
+  expect(faultsOf(Object.fromEntries(names.split(" ").map((name) => [name, "1"])))).toEqual([]);
+});
+
+test("service links of Kubernetes are not looked at", () => {
+  const result = readConfig({
+    METRICS_PORT: "tcp://10.0.0.1:9091",
+    METRICS_SERVICE_HOST: "10.0.0.1",
+    METRICS_SERVICE_PORT: "9091",
+    METRICS_PORT_9091_TCP_ADDR: "10.0.0.1",
+    RINGBACK_PORT: "tcp://10.0.0.2:8080",
+    RINGBACK_SERVICE_PORT_HTTP: "8080",
+    POLYAI_PORT: "udp://10.0.0.2:53",
+  });
+  expect(result).toMatchObject({ kind: "config", config: { metrics: { port: 9091 }, warnings: [] } });
+});
+
+test.each([
+  [{ PORT: "9091" }, ["METRICS_PORT: is 9091, as PORT is: choose another one, or 0 to turn the metrics off"]],
+  [{ PORT: " 9000 ", METRICS_PORT: "9000" }, ["METRICS_PORT: is 9000, as PORT is: choose another one, or 0 to turn the metrics off"]],
+  [{ METRICS_PORT: "8080" }, ["METRICS_PORT: is 8080, as PORT is: choose another one, or 0 to turn the metrics off"]],
+  [{ PORT: "0", METRICS_PORT: "0" }, []],
+  [{ POLL_INTERVAL_MIN_MS: "6000" }, ["POLL_INTERVAL_MIN_MS: is 6000, above POLL_INTERVAL_MAX_MS (5000): set both"]],
+  [{ POLL_INTERVAL_MAX_MS: "1000" }, ["POLL_INTERVAL_MIN_MS: is 2000, above POLL_INTERVAL_MAX_MS (1000): set both"]],
+  [{ POLL_INTERVAL_MIN_MS: "3000", POLL_INTERVAL_MAX_MS: "3000" }, []],
+])("what does not fit together is one line that names both: %j", (environment, faults) => {
+  expect(faultsOf(environment)).toEqual(faults);
+});
+
+test.each(["production", "Live", "pre release", "prerelease"])("an environment that PolyAI does not have is refused: %s", (environment) => {
+  const agents = { POLYAI_KIND: "polyai-agents", POLYAI_BASE_URL: "https://a.example", POLYAI_API_KEY: "k", POLYAI_AGENT_ID: "a" };
+  expect(faultsOf({ ...agents, POLYAI_ENVIRONMENT: environment })).toEqual([
+    "POLYAI_ENVIRONMENT: must be sandbox, pre-release, live for polyai-agents",
+  ]);
+  expect(faultsOf({ ...agents, POLYAI_ENVIRONMENT: " pre-release " })).toEqual([]);
+});
+
+test("a public URL with a path is a warning", () => {
+  expect(warningsOf({ PUBLIC_URL: "https://a.example/ringback" })).toEqual([
+    "PUBLIC_URL: has a path; the API is served without one, so requests must arrive without it",
+  ]);
+  for (const url of ["https://a.example", "https://a.example/", "https://a.example:8443"])
+    expect(warningsOf({ PUBLIC_URL: url })).toEqual([]);
+});
+
+test("a value means the same with blanks around it", () => {
+  expect(readConfig({ PORT: " 8081 ", HOST: " ::1 ", LOG_LEVEL: "\tWARN\n", DATABASE_URL: " sqlite:x.db " })).toMatchObject({
+    config: { api: { port: 8081, host: "::1" }, logLevel: "warn", database: { path: resolve("x.db") } },
+  });
+});
+
+test("commands refuse a misspelt database too", () => {
+  expect(readStoreConfig({ DATABASE_ULR: "sqlite:x.db", METRIC_PORT: "1" })).toEqual({
+    kind: "invalid",
+    faults: ["DATABASE_ULR: is not known; DATABASE_URL is meant, so rename or remove it"],
+  });
+  expect(() => readVariable("A_TOKEN", { A_TOKEN: "'t'" })).toThrow(`A_TOKEN: ${quoted}`);
+});
+
 test("all faults are reported at once", () => {
   expect(faultsOf({ PORT: "x", LOG_LEVEL: "y", POLYAI_BASE_URL: "z" })).toHaveLength(4);
 });
@@ -151,11 +259,21 @@ test.each(["1.1.1.1", "127.0.0.1:5353", "::1", "[::1]", "[2001:db8::1]:5353", "1
 
 test.each([
   ["sqlite::memory:", ":memory:"],
-  ["sqlite:./data/ringback.db", "./data/ringback.db"],
+  ["sqlite:./data/ringback.db", resolve("data/ringback.db")],
   ["sqlite:/data/ringback.db", "/data/ringback.db"],
   ["sqlite:///data/ringback.db", "/data/ringback.db"],
 ])("DATABASE_URL=%s is the file %s", (url, path) => {
   expect(readConfig({ DATABASE_URL: url })).toMatchObject({ config: { database: { kind: "sqlite", path } } });
+});
+
+test("a path is relative to the folder where npm was called", () => {
+  const called = { INIT_CWD: "/srv/ringback" };
+  const pathOf = (environment: Readonly<Record<string, string>>) => readConfig({ ...called, ...environment });
+  expect(pathOf({ DATABASE_URL: "sqlite:x.db" })).toMatchObject({ config: { database: { path: "/srv/ringback/x.db" } } });
+  expect(pathOf({ DATABASE_URL: "sqlite:../x.db" })).toMatchObject({ config: { database: { path: "/srv/x.db" } } });
+  expect(pathOf({ DATABASE_URL: "sqlite:/x.db" })).toMatchObject({ config: { database: { path: "/x.db" } } });
+  // The default belongs to the package, from wherever its scripts are called.
+  expect(pathOf({})).toMatchObject({ config: { database: { path: resolve("data/ringback.db") } } });
 });
 
 test("plain http opens port 80 too, unless the ports are given", () => {

@@ -5,6 +5,7 @@ import { readStatus } from "./parse.ts";
 export const agentsKind: UpstreamKind = {
   name: "polyai-agents",
   fields: ["agentId", "environment"],
+  environments: ["sandbox", "pre-release", "live"],
   credentialVariable: "POLYAI_API_KEY",
   credentialHeader: "X-API-KEY",
   statusPath({ agentId, environment }, callSid) {

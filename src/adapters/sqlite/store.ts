@@ -31,6 +31,8 @@ export type SqliteStoreOptions = {
    * operations, and SQLite makes the checkpoints itself.
    */
   readonly host?: WriterHost;
+  /** Called when the write-ahead log is longer than 256 MiB, once until it is shorter. */
+  readonly onLongLog?: (bytes: number) => void;
 };
 
 /** Slot of the ids that the main thread of a server makes. */
@@ -53,7 +55,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Serv
   const reader = hasThreads ? new ReadQueue({ path: options.path }) : null;
   const { newestKey } = await openConnections(queue, reader);
   useKeys(new KeySequence(mainThreadSlot, newestKey));
-  if (reader !== null) checkpointer = new Checkpointer(options.path, reader);
+  if (reader !== null) checkpointer = new Checkpointer(options.path, reader, { onLongLog: (bytes) => options.onLongLog?.(bytes) });
   const functions = bindOperations((operation, args) =>
     reader !== null && isReadersRead(operation) ? reader.run(operation, args) : queue.run(operation, args),
   );

@@ -20,6 +20,8 @@ export type ScrapedStats = {
   /** `null` if the store cannot be reached. */
   readonly store: StoreStats | null;
   readonly oldestDuePollMs: number;
+  /** Number of log lines that were lost since the start. */
+  readonly lostLogLines: number;
   readonly nowMs: number;
 };
 
@@ -74,6 +76,7 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
   const blocked = counter("ringback_blocked_addresses_total", "Connections refused by the address guard.");
   const commits = histogram("ringback_commit_seconds", "Duration of a group commit.", fastBuckets);
   const clockSteps = counter("ringback_clock_steps_total", "Steps of the wall clock over 30 s.");
+  const lostLogLines = counter("ringback_log_lines_dropped_total", "Log lines that could not be written.");
   const corrections = counter(
     "ringback_counter_corrections_total",
     "Counters of watches, deliveries and endpoints that differed from the rows and were corrected; each is a bug.",
@@ -124,7 +127,9 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
     },
     httpAnswered: (route, status, durationMs) => requests.observe(route, String(status), durationMs / 1000),
     async render() {
-      const { store, oldestDuePollMs, nowMs } = await scrape();
+      const { store, oldestDuePollMs, lostLogLines: lost, nowMs } = await scrape();
+      lostLogLines.reset();
+      lostLogLines.inc(lost);
       showStore(store, nowMs);
       oldestDuePoll.set(oldestDuePollMs / 1000);
       return { contentType: registry.contentType, body: (await registry.metrics()) + (await processRegistry().metrics()) };

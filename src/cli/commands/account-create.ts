@@ -1,5 +1,5 @@
 import { AccountAdministration, accountNameFault } from "../../engine/administration/accounts.ts";
-import { openAdministration } from "./administration.ts";
+import { openOrCreateAdministration } from "./administration.ts";
 import { readArguments, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 
@@ -13,7 +13,7 @@ export const accountCreateCommand: Command = {
     const [name = ""] = positionals;
     const fault = accountNameFault(name);
     if (fault !== null) throw new UsageError(`<name> ${fault}`);
-    await using administration = await openAdministration();
+    await using administration = await openOrCreateAdministration((path) => terminal.error(`made the database ${path}`));
     const { store, clock } = administration;
     const accounts = new AccountAdministration({ store, clock, ...(await administration.sealingKeyring()) });
     const result = await accounts.createAccount(name, values["default-source"] === true);

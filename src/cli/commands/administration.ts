@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import { openPostgresAdministration } from "../../adapters/postgres/opening.ts";
 import { openSqliteAdministration } from "../../adapters/sqlite/store.ts";
@@ -73,12 +74,36 @@ export class Administration implements AsyncDisposable {
   }
 }
 
-/** Opens the database of `DATABASE_URL` and creates it if it does not exist. Throws a one-line error if it cannot be used. */
+/** Opens the database of `DATABASE_URL`. Throws a one-line error if it does not exist or cannot be used. */
 export async function openAdministration(): Promise<Administration> {
   const config = readDatabaseConfig();
+  if (isMissing(config)) throw new Error(missingDatabase(config));
+  return open(config);
+}
+
+/** Opens the database of `DATABASE_URL`. One that does not exist is created, and `onCreated` is called with its path. */
+export async function openOrCreateAdministration(onCreated: (path: string) => void): Promise<Administration> {
+  const config = readDatabaseConfig();
+  const isNew = isMissing(config);
+  const administration = await open(config);
+  if (isNew && config.database.kind === "sqlite") onCreated(config.database.path);
+  return administration;
+}
+
+async function open(config: StoreConfig): Promise<Administration> {
   const { database, postgresUrl } = config;
   const opening = database.kind === "sqlite" ? openSqliteAdministration(database.path) : openPostgresAdministration(postgresUrl ?? "");
   return new Administration(config, await opening);
+}
+
+/** Returns whether there is no database file, or an empty one, which a command that was interrupted may have left. */
+function isMissing({ database }: StoreConfig): boolean {
+  return database.kind === "sqlite" && (statSync(database.path, { throwIfNoEntry: false })?.size ?? 0) === 0;
+}
+
+function missingDatabase({ database }: StoreConfig): string {
+  const path = database.kind === "sqlite" ? database.path : "";
+  return `there is no database ${path}: check DATABASE_URL (only serve and account create make a database)`;
 }
 
 /** Reads the database settings of the environment; throws if they are invalid. */

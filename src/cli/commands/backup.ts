@@ -1,5 +1,6 @@
 import { backupDatabase } from "../../adapters/sqlite/backup.ts";
 import { encryptionKeyOrigin } from "../../adapters/sealing/encryption-key-file.ts";
+import { resolveFromCaller } from "../../service/config.ts";
 import { readDatabaseConfig } from "./administration.ts";
 import { readArguments } from "../command.ts";
 import type { Command } from "../command.ts";
@@ -15,7 +16,7 @@ To restore: stop the service, put the file in the place of the database (and no 
 with the same encryption key.`,
   async run(args, terminal) {
     const { json, positionals } = readArguments(args, { positionals: ["<file>"] });
-    const [file = ""] = positionals;
+    const file = resolveFromCaller(positionals[0] ?? "");
     const { database, encryptionKeys } = readDatabaseConfig();
     if (database.kind === "postgres") throw new Error("DATABASE_URL is a Postgres database: copy it with pg_dump");
     const { bytes, keyIds } = await backupDatabase(database.path, file);

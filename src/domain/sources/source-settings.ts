@@ -18,6 +18,8 @@ export type KindSettings = {
   readonly name: string;
   /** Fields that a source of this kind needs, besides base URL, credential and rate. */
   readonly fields: readonly KindField[];
+  /** Environments that the API has. Any name is accepted if it is left out. */
+  readonly environments?: readonly string[];
 };
 
 /** Address and rate of a source; its credential is apart. */
@@ -54,6 +56,11 @@ export function credentialFault(credential: string): string | null {
   return visibleAscii.test(credential) ? null : "must be visible ASCII characters without spaces";
 }
 
+/** Returns why a kind has no environment of this name; `null` if it has. */
+export function environmentNameFault(environment: string, { name, environments }: KindSettings): string | null {
+  return environments === undefined || environments.includes(environment) ? null : `must be ${environments.join(", ")} for ${name}`;
+}
+
 /** Returns every fault of a source's settings; empty if it can be used. `kinds` lists all supported kinds. */
 export function sourceFaults(
   name: string,
@@ -86,7 +93,8 @@ export function kindsWith(field: KindField, kinds: readonly KindSettings[]): str
 
 function kindFieldFault(field: KindField, settings: SourceSettings, kinds: readonly KindSettings[]): string | null {
   const value = settings[field];
-  const isNeeded = kinds.some(({ name, fields }) => name === settings.kind && fields.includes(field));
-  if (!isNeeded) return value === null ? null : `is for ${kindsWith(field, kinds)} alone`;
-  return value === null || value === "" ? `is missing: ${settings.kind} needs it` : null;
+  const kind = kinds.find(({ name, fields }) => name === settings.kind && fields.includes(field));
+  if (kind === undefined) return value === null ? null : `is for ${kindsWith(field, kinds)} alone`;
+  if (value === null || value === "") return `is missing: ${settings.kind} needs it`;
+  return field === "environment" ? environmentNameFault(value, kind) : null;
 }

@@ -3,11 +3,6 @@ import { ProblemError } from "./problem.ts";
 
 const maxBodyBytes = 1024 * 1024;
 const maxBatchBytes = 4 * 1024 * 1024;
-/**
- * Maximum number of bytes of an oversized body that are read and discarded. Without that the connection would be reset, and
- * the client would lose the answer.
- */
-const maxDiscardedBytes = 64 * 1024 * 1024;
 const maxFormBytes = 16 * 1024;
 
 /** Kind of a body. `optional`: a missing body is read as `{}`. `batch`: a larger limit applies. */
@@ -47,16 +42,15 @@ export function refuseLargeBody(c: Context): void {
 
 async function readCounted(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Uint8Array> {
   if (body === null) return new Uint8Array();
-  let chunks: Uint8Array[] = [];
+  const chunks: Uint8Array[] = [];
   let size = 0;
   // A reader is used, because `for await` would cancel the stream when the loop ends early, and so close the connection before the answer.
   const reader = body.getReader();
-  for (let part = await reader.read(); !part.done && size <= maxBytes + maxDiscardedBytes; part = await reader.read()) {
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
     size += part.value.length;
-    if (size <= maxBytes) chunks.push(part.value);
-    else chunks = [];
+    if (size > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(part.value);
   }
-  if (size > maxBytes) throw tooLarge(maxBytes);
   return Buffer.concat(chunks);
 }
 

@@ -9,6 +9,7 @@ import { StartupError } from "../../domain/errors.ts";
 import { problemAnswer } from "../operations/problem.ts";
 import type { Problem } from "../operations/problem.ts";
 import { requestIdOf } from "../operations/request-guards.ts";
+import { ClosingResponse, isDiscarding } from "./unread-body.ts";
 
 /** A Hono app. `bindings` name the peer of the request. */
 type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
@@ -83,15 +84,26 @@ export function listen(
     maxHeaderSize: maxHeaderBytes,
     // A missing Host is answered below, with a problem document like every other error.
     requireHostHeader: false,
+    ServerResponse: ClosingResponse,
   };
   const answer = getRequestListener((request, bindings) => app.fetch(request, bindings), {
     errorHandler,
     hostname: "localhost",
-    // The adapter would close the connection after half a second, and a client that still sends would lose the answer. Node
-    // reads the rest of the body until `requestTimeout`.
+    // The adapter would close the connection after half a second, and a client that still sends would lose the answer.
+    // `ClosingResponse` reads some of the rest of the body.
     autoCleanupIncoming: false,
   });
+  const answering = new Map<Duplex, ServerResponse>();
+  let closing: Promise<void> | null = null;
+  /** Called before an answer may be written, because the headers of some are sent within the same call. */
+  const begin = ({ socket }: IncomingMessage, response: ServerResponse): void => {
+    answering.set(socket, response);
+    response.once("close", () => answering.delete(socket));
+    if (closing !== null) response.setHeader("connection", "close");
+  };
   const server = createServer(options, (request, response) => {
+    if (isDiscarding(request.socket)) return;
+    begin(request, response);
     const fault = hostFault(request) ?? (request.url === "*" && request.method === "OPTIONS" ? noServerOptions : null);
     if (fault !== null) return refuse(request, response, fault);
     const { host } = request.headers;
@@ -102,20 +114,17 @@ export function listen(
   server.maxConnections = limits.maxConnections;
   server.setTimeout(limits.stallTimeoutMs);
 
-  const answering = new Map<Duplex, ServerResponse>();
-  let closing: Promise<void> | null = null;
-  server.on("request", ({ socket }, response) => {
-    answering.set(socket, response);
-    response.once("close", () => answering.delete(socket));
-    if (closing !== null) response.setHeader("connection", "close");
-  });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const isAnswered = answering.get(socket)?.headersSent === true;
     if (error.code === "ECONNRESET" || !socket.writable || isAnswered) socket.destroy();
     else socket.end(rawAnswer(unreadable[error.code ?? ""] ?? badRequest));
   });
 
-  server.on("checkExpectation", (request, response) => refuse(request, response, { slug: "expectation-failed" }));
+  server.on("checkExpectation", (request, response) => {
+    if (isDiscarding(request.socket)) return;
+    begin(request, response);
+    refuse(request, response, { slug: "expectation-failed" });
+  });
   server.on("connect", (_request, socket) => socket.end(rawAnswer(noTunnel)));
 
   const close = (graceMs: number): Promise<void> =>

@@ -112,6 +112,61 @@ test("the reads are not paused for long by a snapshot of another process", async
   expect(seen).toMatchObject({ pauses: 1, isPaused: false });
 });
 
+test("a log that a snapshot of another process made long is reported once, and short soon after the snapshot ended", async () => {
+  const { path } = await newPath();
+  const { connection, lock } = openConnection(path);
+  connection.exec("create table filler (content blob)");
+  const insert = connection.prepare("insert into filler values (zeroblob(1000000))");
+  const reported: number[] = [];
+  let resumes = 0;
+  const reads = { pause: async () => undefined, resume: () => void resumes++ };
+  const checkpointer = new Checkpointer(path, reads, { onLongLog: (bytes) => reported.push(bytes), reportedBytes: 80_000_000 });
+  const foreign = openReader(path);
+  onTestFinished(async () => {
+    connection.close();
+    lock?.close();
+    await checkpointer.close();
+  });
+  const logBytes = async () => (await stat(`${path}-wal`)).size;
+  for (let round = 1; round <= 2; round++) {
+    foreign.exec("begin; select count(*) from sqlite_schema");
+    while ((await logBytes()) < 100_000_000) {
+      insert.run();
+      checkpointer.onCommit();
+      await setImmediate();
+    }
+    await eventually(
+      async () => reported.length,
+      (count) => count === round,
+    );
+    // A gap between the reads would shorten it as well.
+    await eventually(
+      async () => resumes,
+      (count) => count > 0,
+    );
+    // No commit follows.
+    foreign.exec("commit");
+    await eventually(logBytes, (bytes) => bytes <= 64 * 1024 * 1024, 55_000);
+  }
+  foreign.close();
+  expect(reported).toHaveLength(2);
+});
+
+test("a log that starts over is not longer than 64 MiB", async () => {
+  const { path } = await newPath();
+  const { connection, lock } = openConnection(path);
+  onTestFinished(() => {
+    connection.close();
+    lock?.close();
+  });
+  connection.exec("create table filler (content blob); pragma wal_autocheckpoint = 0");
+  for (let n = 0; n < 90; n++) connection.exec("insert into filler values (zeroblob(1000000))");
+  const { size } = await stat(`${path}-wal`);
+  expect(size).toBeGreaterThan(80_000_000);
+  connection.exec("pragma wal_checkpoint(passive); insert into filler values (1); insert into filler values (2)");
+  expect((await stat(`${path}-wal`)).size).toBe(64 * 1024 * 1024);
+});
+
 test("a log starts over beside reads and commits that never pause", async () => {
   const { path } = await newPath();
   const world = new StoreWorld(await openSqliteStore({ path, policy: testPolicy }));

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
@@ -31,7 +32,7 @@ const run = (...args: readonly string[]) => runCommand(args);
 /** What a command that succeeds prints for programs. */
 async function json<T = Readonly<Record<string, unknown>>>(...args: readonly string[]): Promise<T> {
   const { code, out, error } = await run(...args, "--json");
-  expect({ code, error }).toEqual({ code: 0, error: "" });
+  expect({ code, error: error.replace(`made the database ${databasePath}`, "") }).toEqual({ code: 0, error: "" });
   return JSON.parse(out) as T;
 }
 
@@ -57,6 +58,42 @@ async function accountOf(key: string): Promise<string | null> {
   const { hashApiKey } = await openKeyring(store, { encryptionKeys: process.env["RINGBACK_ENCRYPTION_KEY"] ?? null, databasePath });
   return (await store.findAccountByKey([hashApiKey(key)]))?.account.name ?? null;
 }
+
+describe("a database that does not exist", () => {
+  const commands = [
+    "key create acme",
+    "key list acme",
+    "key revoke key_1",
+    "source set crm --base-url https://a.example --credential k",
+    "source list",
+    "reencrypt",
+    "migrate",
+    "backup copy.db",
+  ];
+  test.each(commands)("is not made by %s", async (command) => {
+    const { code, out, error } = await run(...command.split(" "));
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(error).toMatch(/^ringback [^\n]+$/);
+    expect(error).toContain(`there is no database ${databasePath}`);
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("is missing too if its file is empty", async () => {
+    await mkdir(join(folder, "data"));
+    await writeFile(databasePath, "");
+    expect(await run("key", "list", "acme")).toMatchObject({ code: 1, error: expect.stringContaining(databasePath) as string });
+    expect((await stat(databasePath)).size).toBe(0);
+  });
+
+  test("is made by account create, which prints its whole path once", async () => {
+    const path = relative(process.cwd(), databasePath);
+    vi.stubEnv("DATABASE_URL", `sqlite:${path}`);
+    vi.stubEnv("INIT_CWD", process.cwd());
+    expect(await run("account", "create", "acme")).toMatchObject({ code: 0, error: `made the database ${databasePath}` });
+    expect(await run("account", "create", "beta")).toMatchObject({ code: 0, error: "" });
+    expect(await run("migrate")).toMatchObject({ out: `${databasePath} is up to date` });
+  });
+});
 
 describe("account create", () => {
   test("makes the database, the account and a key that works, shown this once", async () => {
@@ -147,6 +184,7 @@ function useKeys(...keys: readonly string[]): void {
 
 describe("sources", () => {
   const legacy = ["--base-url", "https://api.example", "--credential", "very-secret"];
+  beforeEach(() => createAccount("first"));
 
   test("are made with defaults and changed by what is named", async () => {
     expect(await json("source", "set", "crm", ...legacy)).toEqual({
@@ -364,6 +402,11 @@ describe("backup", () => {
 });
 
 test("migrate says how far the database was behind", async () => {
+  // A database without a schema, as an older release could have left it at most.
+  await mkdir(join(folder, "data"));
+  const connection = new DatabaseSync(databasePath);
+  connection.exec("pragma user_version = 1");
+  connection.close();
   expect(await json("migrate")).toEqual({ database: databasePath, migrations: expect.any(Number) as number });
   expect(await json("migrate")).toMatchObject({ migrations: 0 });
 });

@@ -24,6 +24,8 @@ export type OpenConnection = {
  * concurrently, but the log restarts only if a commit finds it copied completely. Constant load may prevent that.
  */
 export const longestLogPages = 8192;
+/** Size of the file, 64 MiB, to which a log that starts over is truncated. */
+export const keptLogBytes = 64 * 1024 * 1024;
 /** Wait for the write lock. A connection beside a busy server needs a gap between its commits. */
 const busyTimeoutMs = { server: 5000, beside: 30_000 };
 
@@ -97,6 +99,7 @@ function configure(connection: DatabaseSync, inMemory: boolean): void {
   connection.exec(
     "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma temp_store = memory; pragma cache_size = -65536",
   );
+  connection.exec(`pragma journal_size_limit = ${keptLogBytes}`);
   const synchronous = connection.prepare("pragma synchronous").get()?.["synchronous"];
   const journalMode = connection.prepare("pragma journal_mode").get()?.["journal_mode"];
   if (synchronous !== 2 || (!inMemory && journalMode !== "wal"))

@@ -1,10 +1,14 @@
 import { Worker } from "node:worker_threads";
-import { longestLogPages } from "../connection/open-connection.ts";
+import { keptLogBytes, longestLogPages } from "../connection/open-connection.ts";
 import { isFatalCode } from "../connection/result-code.ts";
 import type { CheckpointOptions, FromCheckpointWorker, ToCheckpointWorker } from "./checkpoints.ts";
 
 const everyMs = 250;
 const everyMsWithoutReads = 10;
+/** Interval while the file of the log is too large and no commit follows. A snapshot of another process may have ended. */
+const everyMsWithoutCommits = 10_000;
+/** Size of the file of the log, 256 MiB, beyond which it is reported. */
+const reportedLogBytes = 256 * 1024 * 1024;
 /** Maximum time without reads. A backup or the command line may have a snapshot for longer, and then the gap is of no use. */
 const gapMs = 1000;
 /** Time between two gaps that were of no use. */
@@ -15,6 +19,13 @@ export type PausableReads = {
   /** Resolves once no read is running. None starts before `resume`. */
   pause(): Promise<void>;
   resume(): void;
+};
+
+export type CheckpointerOptions = {
+  /** Called when the file of the log has grown beyond `reportedBytes`, once until it is smaller again. */
+  readonly onLongLog?: (bytes: number) => void;
+  /** 256 MiB unless given. */
+  readonly reportedBytes?: number;
 };
 
 /**
@@ -33,7 +44,11 @@ export class Checkpointer {
   readonly #worker: Worker;
   readonly #reads: PausableReads;
   readonly #closed: Promise<void>;
+  readonly #options: CheckpointerOptions;
+  #isReported = false;
   #timer: NodeJS.Timeout | null = null;
+  /** Whether the timer is that of a log that no commit follows. */
+  #isSlow = false;
   #isRunning = false;
   #hasMore = false;
   #isClosing = false;
@@ -43,8 +58,9 @@ export class Checkpointer {
   #lastLogPages = 0;
 
   /** `path` is of an open database. */
-  constructor(path: string, reads: PausableReads) {
+  constructor(path: string, reads: PausableReads, options: CheckpointerOptions = {}) {
     this.#reads = reads;
+    this.#options = options;
     const workerData: CheckpointOptions = { path };
     this.fatal = this.#fatal.promise;
     this.#worker = new Worker(new URL("./checkpoint-worker.ts", import.meta.url), { workerData, execArgv: [] });
@@ -75,7 +91,14 @@ export class Checkpointer {
   }
 
   #schedule(delayMs: number): void {
-    if (!this.#isClosing) this.#timer ??= setTimeout(() => this.#start(), delayMs).unref();
+    if (this.#isClosing) return;
+    if (this.#timer !== null && this.#isSlow) {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+    }
+    if (this.#timer !== null) return;
+    this.#isSlow = delayMs === everyMsWithoutCommits;
+    this.#timer = setTimeout(() => this.#start(), delayMs).unref();
   }
 
   #start(): void {
@@ -91,6 +114,14 @@ export class Checkpointer {
     this.#followLog(message.kind === "done" ? message : { logPages: -1, copiedPages: -1 });
     if (this.#gapEndMs !== null) this.#schedule(everyMsWithoutReads);
     else if (this.#hasMore) this.#schedule(everyMs);
+    else if (message.kind === "done" && message.fileBytes > keptLogBytes) this.#schedule(everyMsWithoutCommits);
+    if (message.kind === "done") this.#report(message.fileBytes);
+  }
+
+  #report(bytes: number): void {
+    const isLong = bytes > (this.#options.reportedBytes ?? reportedLogBytes);
+    if (isLong && !this.#isReported) this.#options.onLongLog?.(bytes);
+    this.#isReported = isLong;
   }
 
   /** `logPages` is -1 if it is unknown. */

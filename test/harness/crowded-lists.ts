@@ -105,7 +105,8 @@ export class CrowdedLists {
     const { store } = this.#world;
     return this.#accountIds.flatMap((accountId, index) => {
       const name = (list: string) => `${list} of the ${index === 0 ? "crowded" : "other"} account`;
-      const page = { accountId, limit: 100, cursor: null };
+      const newest = { accountId, limit: 100 };
+      const page = { ...newest, cursor: null };
       const deliveries = { ...page, endpointId: null, watchId: null, status: null };
       const watches = { ...page, status: null, callSid: null };
       const feed = { ...page, sinceMs: null, callSid: null, types: null, orTerminal: false };
@@ -134,9 +135,9 @@ export class CrowdedLists {
         ["events?type=terminal", () => store.readFeed({ ...feed, types: [], orTerminal: true })],
         ["events?type=call.success", () => store.readFeed({ ...feed, types: ["call.success"] })],
         ["events?type=call.busy", () => store.readFeed({ ...feed, types: ["call.busy"] })],
-        ["hooks/sample", () => store.listRecentEvents({ ...page, types: null, orTerminal: false })],
-        ["hooks/sample?event=terminal", () => store.listRecentEvents({ ...page, types: [], orTerminal: true })],
-        ["hooks/sample?event=call.success", () => store.listRecentEvents({ ...page, types: ["call.success"], orTerminal: false })],
+        ["hooks/sample", () => store.listRecentEvents({ ...newest, types: null, orTerminal: false })],
+        ["hooks/sample?event=terminal", () => store.listRecentEvents({ ...newest, types: [], orTerminal: true })],
+        ["hooks/sample?event=call.success", () => store.listRecentEvents({ ...newest, types: ["call.success"], orTerminal: false })],
         ["watches/{id}/events", () => store.listWatchEvents({ ...page, watchId })],
         ["events/{id}", () => store.getEvent(accountId, "evt_1")],
         ["hooks", () => store.listHooks(page)],

@@ -1,3 +1,4 @@
+import type { WatchEventData } from "../../src/domain/events/event.ts";
 import { deliveryStatuses } from "../../src/domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../src/domain/calls/watch.ts";
 import { decodeId, encodeId } from "../../src/domain/ids.ts";
@@ -23,6 +24,21 @@ const firstOwnPosition = 100_000_000;
 const otherWatches = 20;
 /** Newest deliveries that are leased if they are pending. */
 const leased = 500;
+
+const data: WatchEventData = {
+  watchId: null,
+  callSid: "OUT-many-1",
+  source: "default",
+  status: "calling",
+  previousStatus: null,
+  reason: "",
+  terminal: false,
+  sequence: 1,
+  observedAtMs: startMs,
+  observedAfterMs: null,
+  metadata: {},
+};
+const eventData = JSON.stringify(data);
 
 /** An account that has nearly all rows of a database, and another one that has the oldest few. */
 export class CrowdedLists {
@@ -80,7 +96,7 @@ export class CrowdedLists {
         select n, ${account("n")}, n, case when n <= ${otherWatches} then ${otherEndpoint} else ${crowdedEndpoint} end, '{}', ${watchStatus}, 1, ${startMs}, ${startMs}
         from ${series("n", deliveries / eventsPerWatch)};
       insert into events (position, id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at ${only(", feed_order")}) ${only("overriding system value")}
-        select p, 'evt_' || p, ${account(watch)}, ${watch}, 'OUT-many-' || (${watch}), ${type}, ${isTerminal}, 1 + (p - 1) % ${eventsPerWatch}, ${startMs} + p, '{}', ${startMs} + p ${only(", p / 10")}
+        select p, 'evt_' || p, ${account(watch)}, ${watch}, 'OUT-many-' || (${watch}), ${type}, ${isTerminal}, 1 + (p - 1) % ${eventsPerWatch}, ${startMs} + p, '${eventData}', ${startMs} + p ${only(", p / 10")}
         from ${series("p", deliveries)};
       insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, created_at)
         select p, e.account_id, p, case when ${watch} <= ${otherWatches} then ${otherEndpoint} when ${isOld} then ${quietEndpoint} else ${crowdedEndpoint} end, e.watch_id, e.sequence, e.terminal,

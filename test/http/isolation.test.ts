@@ -82,6 +82,7 @@ const probesOf: Readonly<Record<string, (ids: Ids) => readonly Probe[]>> = {
   getReadiness: () => [get("/readyz", 200)],
   getDocument: () => [get("/openapi.json", 200)],
   getDocs: () => [get("/docs", 200)],
+  getStart: () => [get("/", 200)],
 };
 
 type OpenApi = { readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly operationId: string }>>>> };
@@ -213,7 +214,7 @@ test("an unknown key sees nothing at all", async () => {
     callbackUrl: "http://127.0.0.1:9/",
     cursors: {},
   };
-  const open = new Set(["getHealth", "getReadiness", "getDocument", "getDocs"]);
+  const open = new Set(["getHealth", "getReadiness", "getDocument", "getDocs", "getStart"]);
   for (const [operation, probes] of Object.entries(probesOf))
     for (const { method, path, body } of probes(ids)) {
       const { status, headers } = await client.send(method, path, body, { authorization: `Bearer ${key}x` });

@@ -32,7 +32,7 @@ async function liveThrough(world: DeliveryWorld, live: Callbacks, calls: number)
 
 describe("events are sent at the instant of their commit beside a dead endpoint with thousands pending", { timeout: 60_000 }, () => {
   test("it never answers", async () => {
-    const world = await DeliveryWorld.open();
+    const world = await DeliveryWorld.open({ timeoutMs: 120_000 });
     const dead = await world.receive(never);
     const live = await world.receive();
     await world.addPending(

@@ -31,7 +31,7 @@ type Isolated<In, Out> = { readonly flow: string; readonly items: readonly Waiti
 
 /** Items that wait longer are rejected: a request has 10 s, and the batch needs a part of them. */
 const waitLimitMs = 5000;
-const answerWithinMs = 9000;
+const answerWithinMs = 8500;
 /** Maximum number of items that run alone at the same time, so that they leave connections to the rest of the service. */
 const isolatedLimit = 4;
 

@@ -35,7 +35,7 @@ export type DatabaseOptions = {
 };
 
 /** Every operation settles within this time, so that a request can still be answered within its 10 s. */
-const answerWithinMs = 9000;
+const answerWithinMs = 8500;
 const maxTries = 5;
 /** A connection that the server does not close in this time is left to it. */
 const closeWithinMs = 1000;

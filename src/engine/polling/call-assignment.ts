@@ -133,9 +133,9 @@ export class CallAssignment {
 
   /**
    * Releases calls at a stop: those without a poll or commit under way, or all. Never rejects, because the next owner can
-   * derive the last good poll from the last transition.
+   * derive the last good poll from the last transition. Resolves with false if the store did not accept the release.
    */
-  async release(which: "idle" | "all"): Promise<void> {
+  async release(which: "idle" | "all"): Promise<boolean> {
     const { store, calls, logger } = this.#options;
     const leaving = [...calls.all()].filter((call) => which === "all" || !call.isBusy);
     try {
@@ -144,8 +144,10 @@ export class CallAssignment {
         await store.releaseCalls(page.map(toRelease));
         for (const call of page) this.#forget(call);
       }
+      return true;
     } catch (error) {
       logger.warn({ error: String(error) }, "poll.release_failed");
+      return false;
     }
   }
 

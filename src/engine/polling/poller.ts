@@ -196,7 +196,10 @@ export class Poller {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#onIdle = resolve;
       // The grace begins before the release, because the release takes time too.
-      await Promise.all([settledWithin(this.#options.clock, graceMs, promise), this.assignment.release("idle")]);
+      const [isReleased] = await Promise.all([this.assignment.release("idle"), settledWithin(this.#options.clock, graceMs, promise)]);
+      this.#transitions.stop();
+      // A store that did not answer is not asked again, because the process must end within its grace.
+      if (!isReleased) return;
     }
     this.#transitions.stop();
     await this.assignment.release("all");

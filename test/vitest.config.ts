@@ -6,8 +6,8 @@ export default defineConfig({
   test: {
     root: new URL("..", import.meta.url).pathname,
     include: ["test/**/*.test.ts"],
-    // They need a Chromium and have a run of their own.
-    exclude: ["test/browser/**"],
+    // Those of the browser need a Chromium, those of the receivers eight languages. Each have a run of their own.
+    exclude: ["test/browser/**", "test/receivers/**", "**/node_modules/**"],
     testTimeout: 20_000,
     hookTimeout: 30_000,
     pool: "forks",

@@ -48,6 +48,17 @@ export class CursorInvalidError extends RingbackError {
   }
 }
 
+/**
+ * A cursor of the feed after which events would be skipped: the database was restored to a state before it, it is another
+ * database's, or retention deleted events behind it.
+ */
+export class CursorGoneError extends RingbackError {
+  constructor() {
+    super("cursor-gone", "events after this cursor are gone");
+    this.name = "CursorGoneError";
+  }
+}
+
 /** A start that fails until the operator changes something. Shown as one line, with exit code 78. */
 export class StartupError extends RingbackError {
   constructor(message: string, options?: ErrorOptions) {

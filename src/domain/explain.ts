@@ -12,7 +12,7 @@ export type WatchExplainInput = {
   readonly call: CallStatus;
   readonly endpoint: Pausable | null;
   readonly pendingDeliveries: number;
-  readonly progress: CallProgress | null;
+  readonly progress: Omit<CallProgress, "problemDetail"> | null;
   readonly nowMs: number;
 };
 

@@ -185,6 +185,9 @@ export class FairQueue<Item> {
     if (next === null) flow.last = previous;
     else next.previous = previous;
     queued.flow = null;
+    // An old item that is gone must not keep those behind it from being collected young.
+    queued.previous = null;
+    queued.next = null;
     this.#size -= 1;
   }
 

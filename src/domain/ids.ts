@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { StoreOverloadedError } from "./errors.ts";
 
 /** Prefixes of the ids that are numbers inside, and of events, whose ids are hashes. */
-export type IdPrefix = "acc" | "key" | "src" | "wch" | "plc" | "hk" | "ep" | "dlv" | "evt" | "ptl" | "aud" | "sec" | "call";
+export type IdPrefix = "acc" | "key" | "src" | "wch" | "plc" | "hk" | "ep" | "dlv" | "evt" | "ptl" | "aud" | "sec" | "call" | "mrk";
 
 /** Crockford's digits in lower case: their order is that of their characters, so texts sort as their numbers do. */
 const digits = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -99,9 +99,15 @@ export class KeyBlock {
   readonly last: number;
   #next: number;
 
-  constructor(first: number) {
+  constructor(first: number, count = keysOfCommand) {
     this.#next = first;
-    this.last = first + keysOfCommand - 1;
+    this.last = first + count - 1;
+  }
+
+  /** Returns the block that begins at `first` as two halves, for the two threads of a command that create ids. */
+  static halves(first: number): readonly [KeyBlock, KeyBlock] {
+    const half = keysOfCommand / 2;
+    return [new KeyBlock(first, half), new KeyBlock(first + half, half)];
   }
 
   /** Returns the next key. Throws if the block is used up, because that is a bug. */
@@ -164,5 +170,5 @@ export function newId(prefix: IdPrefix, nowMs: number): string {
  */
 export function eventId(watchId: string, sequence: number, type: string, status: string | null, reason: string): string {
   const facts = JSON.stringify([watchId, sequence, type, status, reason]);
-  return `evt_${createHash("sha256").update(facts).digest("base64url").slice(0, 32).replaceAll("-", "A").replaceAll("_", "B")}`;
+  return `evt_${hash("sha256", facts, "base64url").slice(0, 32).replaceAll("-", "A").replaceAll("_", "B")}`;
 }

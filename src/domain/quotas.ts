@@ -20,6 +20,13 @@ const quotaRows = {
     key: "max_active_watches",
     unit: "active watches",
   },
+  maxWatchesPerCall: {
+    variable: "ACCOUNT_MAX_WATCHES_PER_CALL",
+    defaultLimit: 100,
+    maxLimit: 100_000_000,
+    key: "max_watches_per_call",
+    unit: "active watches on one call",
+  },
   maxEndpoints: {
     variable: "ACCOUNT_MAX_ENDPOINTS",
     defaultLimit: 50_000,
@@ -56,6 +63,13 @@ export const accountLimits = {
     maxLimit: 1_000_000,
     key: "max_waiting_requests",
     unit: "waiting requests",
+  },
+  maxStoredAnswersMib: {
+    variable: "ACCOUNT_MAX_STORED_ANSWERS_MIB",
+    defaultLimit: 512,
+    maxLimit: 1_000_000,
+    key: "max_stored_answers_mib",
+    unit: "MiB of answers stored for idempotency keys",
   },
 } as const satisfies Readonly<Record<string, AccountLimit>>;
 

@@ -35,6 +35,12 @@ export class TokenBucket {
     return true;
   }
 
+  /** Takes tokens that need not be there; later takers wait until they are. */
+  charge(tokens: number, nowMs: number): void {
+    this.#fill(nowMs);
+    this.#tokens -= tokens;
+  }
+
   /** Takes a token in advance if there is none, and returns the milliseconds until it is there; 0 if there was one. Later takers wait longer. */
   reserve(nowMs: number): number {
     const waitMs = this.waitMs(nowMs);

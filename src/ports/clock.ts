@@ -14,4 +14,6 @@ export interface Clock {
   monotonicMs(): number;
   /** Calls `fire` once after `delayMs`; 0 or less means as soon as possible. Does not keep the process alive. */
   setTimer(delayMs: number, fire: () => void): Timer;
+  /** Calls `run` once, after what the event loop has ready. Keeps the process alive until then. */
+  nextTurn(run: () => void): void;
 }

@@ -13,7 +13,14 @@ export interface Metrics {
    * `not_found`, `rejected`, `unauthorized`, `rate_limited` or a failure code.
    */
   pollFinished(outcome: string, lagMs: number): void;
+  /** Counts an answer whose status is in no status map. */
+  unknownStatus(source: string): void;
+  /** Counts an intent to place a call that has ended, by its outcome (`placed`, `unknown`, `refused` …). */
+  placingFinished(outcome: string): void;
   pollInterval(source: string, intervalMs: number): void;
+  /** Sets the expected time from a change to the poll that observes it, under the schedule in force (`learned`) and if all calls were polled alike. */
+  detectionDelay(source: string, schedule: "learned" | "even", delayMs: number): void;
+  /** Sets the state of a source; `removed` is none of the states. */
   sourceState(source: string, state: string): void;
   eventCommitted(type: string): void;
   attemptFinished(outcome: string): void;

@@ -1,7 +1,9 @@
 import type { AttemptOutcome } from "../domain/deliveries/attempt.ts";
+import type { TemplateMethod } from "../domain/webhooks/request-template.ts";
 import type { NotStarted } from "./not-started.ts";
 
 export type WebhookRequest = {
+  readonly method: TemplateMethod;
   /** URL as serialised by the WHATWG URL parser, without fragment. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;

@@ -15,17 +15,20 @@ export function goesBackwards(from: string, to: string): boolean {
   return fromRank !== undefined && toRank !== undefined && toRank < fromRank;
 }
 
-/** Returns the type of the event about a status (in lower case). */
-export function eventTypeOf(status: string): WatchEventType {
+/**
+ * Returns the type of the event about a status (in lower case). A word `success` or `failure` that is in no status map ends no
+ * call, so that its event is `call.other`.
+ */
+export function eventTypeOf(status: string, terminal: boolean): WatchEventType {
   switch (status) {
     case "queued":
       return "call.queued";
     case "calling":
       return "call.calling";
     case "success":
-      return "call.success";
+      return terminal ? "call.success" : "call.other";
     case "failure":
-      return "call.failure";
+      return terminal ? "call.failure" : "call.other";
     default:
       return "call.other";
   }

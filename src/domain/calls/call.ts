@@ -1,13 +1,34 @@
-/** SID of a call. A UUID behind `OUT-` is usual but not promised. */
-export const callSidPattern = /^OUT-[A-Za-z0-9_-]{1,128}$/;
+/** Longest SID of any source. */
+export const callSidMaxLength = 132;
+/** What the SIDs of all sources have in common. Each source has a pattern of its own. */
+const anyCallSid = /^[^\p{Cc}\p{Cs}]{1,132}$/u;
+
+/** Whether a text can be a call's SID: without control characters, and no step of a path. */
+export function isCallSid(text: string): boolean {
+  return anyCallSid.test(text) && text !== "." && text !== "..";
+}
 
 /** Longest reason that is kept, in bytes of UTF-8. */
 export const reasonMaxBytes = 2048;
 
+/** A parsed 200. */
+export type StatusObservation = {
+  readonly kind: "status";
+  /** In lower case. */
+  readonly status: string;
+  /** At most 2 KiB of UTF-8; "" if it is missing. */
+  readonly reason: string;
+  /** Whether the status map of the source has the word. A status that is in no map ends no call. */
+  readonly isMapped: boolean;
+  /** Whether a status that ends the call must be seen twice in a row, because an outcome may come a moment after the end. */
+  readonly isTentative: boolean;
+  /** JSON object of the details that the source reads; `null` if it reads none. */
+  readonly details: string | null;
+};
+
 /** Result of one poll, parsed by the source's adapter. Adapters never throw because of an upstream's answer. */
 export type Observation =
-  /** A parsed 200. `status` is in lower case; `reason` is at most 2 KiB, "" if it is missing. */
-  | { readonly kind: "status"; readonly status: string; readonly reason: string }
+  | StatusObservation
   /** 404. */
   | { readonly kind: "not_found" }
   /** 400. */
@@ -48,12 +69,16 @@ export type CallProgress = {
   readonly polledAtMs: number | null;
   readonly nextPollAtMs: number | null;
   readonly problem: CallProblem | null;
+  /** What its last poll failed with, in the words of the service and with the upstream's id of the request; `null` without a problem. */
+  readonly problemDetail: string | null;
 };
 
 /** The stored part of a call. `status` is `null` if no poll has seen the call. */
 export type CallStatus = {
   readonly status: string | null;
   readonly reason: string;
+  /** JSON object of the last known details; `null` if the source reads none. */
+  readonly details: string | null;
   readonly terminal: boolean;
   /** Time of the first observation of this status. */
   readonly observedAtMs: number | null;
@@ -67,7 +92,7 @@ export type CallStatus = {
 /**
  * Change of a call and its watches by a commit. A poll may yield several, in this order.
  * - `status`: another status; an event for every active watch.
- * - `reason`: the same status with another reason; stored without an event.
+ * - `note`: the same status with another reason or other details; stored without an event.
  * - `end`: every active watch of the call ends with a `watch.*` event, except those created within `spares`.
  * - `expire`: the watches whose `expires_at` is not after the commit's time end with `watch.expired`.
  */
@@ -76,9 +101,10 @@ export type CallChange =
       readonly kind: "status";
       readonly status: string;
       readonly reason: string;
+      readonly details: string | null;
       readonly terminal: boolean;
       readonly observedAfterMs: number | null;
     }
-  | { readonly kind: "reason"; readonly reason: string }
+  | { readonly kind: "note"; readonly reason: string; readonly details: string | null }
   | { readonly kind: "end"; readonly endReason: CallEndReason; readonly spares: CreationSpan | null }
   | { readonly kind: "expire" };

@@ -1,4 +1,4 @@
-import type { CallChange, CallStatus, Observation } from "./call.ts";
+import type { CallChange, CallStatus, Observation, StatusObservation } from "./call.ts";
 import { goesBackwards, isTerminalStatus } from "./call-status.ts";
 
 /** Waits of one source's polling, in milliseconds. The sandbox has its own; other sources have the operator's. */
@@ -28,9 +28,17 @@ export type PollMemory = {
   readonly uncorroboratedSinceMs: number | null;
   /** Status that goes backwards and was seen once; `null` if there is none. */
   readonly backwards: string | null;
+  /** Whether the last answer had a status that ends the call but must be seen twice. */
+  readonly endSeen: boolean;
 };
 
-export const freshPollMemory: PollMemory = { failures: 0, rejection: null, uncorroboratedSinceMs: null, backwards: null };
+export const freshPollMemory: PollMemory = {
+  failures: 0,
+  rejection: null,
+  uncorroboratedSinceMs: null,
+  backwards: null,
+  endSeen: false,
+};
 
 export type PollInput = {
   readonly status: CallStatus;
@@ -111,7 +119,7 @@ export function minIntervalForAge(unchangedMs: number): number {
 function decideStep(input: PollInput, observation: Observation, context: PollContext, policy: PollPolicy): Step {
   switch (observation.kind) {
     case "status":
-      return afterStatus(input, observation.status, observation.reason);
+      return afterStatus(input, observation, context);
     case "not_found":
     case "rejected":
       return afterRejection(input, observation.kind, context, policy);
@@ -125,19 +133,28 @@ function decideStep(input: PollInput, observation: Observation, context: PollCon
   }
 }
 
-function afterStatus({ status: known, memory }: PollInput, status: string, reason: string): Step {
-  if (known.status === status) {
-    const changes: CallChange[] = reason === known.reason ? [] : [{ kind: "reason", reason }];
+function afterStatus(
+  { status: known, memory, earliestDeadlineAtMs }: PollInput,
+  observed: StatusObservation,
+  { nowMs }: PollContext,
+): Step {
+  const { status, reason, details } = observed;
+  const terminal = observed.isMapped && isTerminalStatus(status);
+  // At the deadline no further poll would confirm the end.
+  if (terminal && observed.isTentative && !memory.endSeen && nowMs < earliestDeadlineAtMs)
+    return { memory: { ...freshPollMemory, endSeen: true }, changes: [], next: { kind: "interval" } };
+  // A word that was in no map may have been mapped to itself since, and ends the call now.
+  if (known.status === status && !terminal) {
+    const changes: CallChange[] = reason === known.reason && details === known.details ? [] : [{ kind: "note", reason, details }];
     return { memory: freshPollMemory, changes, next: { kind: "interval" }, confirmed: true };
   }
   const backwards = known.status !== null && goesBackwards(known.status, status);
   if (backwards && memory.backwards !== status)
     return { memory: { ...freshPollMemory, backwards: status }, changes: [], next: { kind: "interval" } };
-  const terminal = isTerminalStatus(status);
   const observedAfterMs = known.status === null ? null : known.lastGoodPollAtMs;
   return {
     memory: freshPollMemory,
-    changes: [{ kind: "status", status, reason, terminal, observedAfterMs }],
+    changes: [{ kind: "status", status, reason, details, terminal, observedAfterMs }],
     next: terminal ? { kind: "none" } : { kind: "interval" },
     confirmed: true,
     isRegression: backwards,
@@ -151,7 +168,7 @@ function afterRejection(input: PollInput, kind: "not_found" | "rejected", contex
   // Once a status was seen, 400 and 404 mean the same. Before that, only equal answers form a streak.
   const streak = before.rejection !== null && (seen || before.rejection.kind === kind) ? before.rejection : null;
   const rejection = streak !== null ? { kind, count: streak.count + 1, sinceMs: streak.sinceMs } : { kind, count: 1, sinceMs: nowMs };
-  const memory: PollMemory = { ...before, rejection, backwards: null };
+  const memory: PollMemory = { ...before, rejection, backwards: null, endSeen: false };
   const failures = before.failures + 1;
   const end = endOf(input, rejection, nowMs, policy);
   if (end === null) {

@@ -7,7 +7,7 @@ import type { Watch } from "./watch.ts";
 const currentForMs = 60_000;
 
 type Existing = Pick<Watch, "id" | "status" | "filter" | "metadata" | "endedAtMs">;
-type WantedWatch = Pick<Watch, "filter" | "metadata">;
+type WantedWatch = Pick<Watch, "filter" | "metadata"> & { readonly placing?: object | null };
 
 export type RepeatDecision =
   | { readonly kind: "new" }
@@ -16,7 +16,8 @@ export type RepeatDecision =
 
 /**
  * Decides whether a registration repeats `existing`, the newest watch of the same call and URL. A registration repeats a
- * watch that is active, or that completed within the last 24 h. After any other end it creates a new watch.
+ * watch that is active, or that completed within the last 24 h. After any other end it creates a new watch. A call that was
+ * placed is answered with the watch that exists, because the call cannot be taken back.
  */
 export function decideRepeat(existing: Existing | null, wanted: WantedWatch, nowMs: number): RepeatDecision {
   if (existing === null) return { kind: "new" };
@@ -25,7 +26,9 @@ export function decideRepeat(existing: Existing | null, wanted: WantedWatch, now
   const fields: ("events" | "metadata")[] = [];
   if (!sameFilter(existing.filter, wanted.filter)) fields.push("events");
   if (!sameMetadata(existing.metadata, wanted.metadata)) fields.push("metadata");
-  return fields.length === 0 ? { kind: "existing", watchId: existing.id } : { kind: "differs", watchId: existing.id, fields };
+  return fields.length === 0 || (wanted.placing ?? null) !== null
+    ? { kind: "existing", watchId: existing.id }
+    : { kind: "differs", watchId: existing.id, fields };
 }
 
 /**
@@ -39,13 +42,13 @@ export function isStatusCurrent(call: CallStatus, polledAtMs: number | null, now
   return call.terminal || isRecent(polledAtMs) || isRecent(call.lastGoodPollAtMs);
 }
 
-type WatchWish = Pick<Watch, "id" | "accountId" | "sourceName" | "callSid" | "filter" | "metadata" | "expiresAtMs"> & {
+type WatchWish = Pick<Watch, "id" | "accountId" | "sourceName" | "callSid" | "filter" | "metadata" | "trace" | "expiresAtMs"> & {
   readonly nowMs: number;
 };
 
 /** Returns a new watch. `endpoint` is `null` if it has no callback URL. */
 export function newWatch(wish: WatchWish, callId: string, endpoint: { readonly id: string; readonly url: string } | null): Watch {
-  const { id, accountId, sourceName, callSid, filter, metadata, expiresAtMs, nowMs } = wish;
+  const { id, accountId, sourceName, callSid, filter, metadata, trace, expiresAtMs, nowMs } = wish;
   return {
     id,
     accountId,
@@ -58,6 +61,7 @@ export function newWatch(wish: WatchWish, callId: string, endpoint: { readonly i
     endReason: null,
     filter,
     metadata,
+    trace,
     sequence: 0,
     createdAtMs: nowMs,
     expiresAtMs,

@@ -1,6 +1,6 @@
 import type { CallChange, CallStatus } from "./call.ts";
 import type { RingbackEvent, WatchEventType } from "../events/event.ts";
-import { hookMatches, watchMatches } from "../events/event-filter.ts";
+import { hookMatches, hookNames, watchMatches } from "../events/event-filter.ts";
 import type { EventFilter } from "../events/event-filter.ts";
 import { eventTypeOf } from "./call-status.ts";
 import { eventId } from "../ids.ts";
@@ -12,7 +12,17 @@ export const maxEventsPerWatch = 50;
 /** The part of a watch that planning its events needs. */
 export type SubscriberWatch = Pick<
   Watch,
-  "id" | "accountId" | "callSid" | "sourceName" | "endpointId" | "filter" | "metadata" | "sequence" | "createdAtMs" | "expiresAtMs"
+  | "id"
+  | "accountId"
+  | "callSid"
+  | "sourceName"
+  | "endpointId"
+  | "filter"
+  | "metadata"
+  | "trace"
+  | "sequence"
+  | "createdAtMs"
+  | "expiresAtMs"
 >;
 
 /** A hook of an account that has a watch on the call. `notifiedTransition` is the last transition of the call that was sent to the hook. */
@@ -32,9 +42,11 @@ export type PlannedEvent = {
   readonly sequence: number;
   readonly watchStatus: Watch["status"];
   readonly endReason: Watch["endReason"];
+  /** `traceparent` of the watch's registration. */
+  readonly trace: string | null;
   /** Endpoints that each receive one delivery. */
   readonly endpointIds: readonly string[];
-  /** Hooks that this event notifies of the transition. */
+  /** Hooks that this event decides the transition for: it was sent to them, or their conditions refused it. */
   readonly hookIds: readonly string[];
 };
 
@@ -44,12 +56,13 @@ type Facts = Pick<PlannedEvent, "watchStatus" | "endReason"> & {
   readonly status: string | null;
   readonly previousStatus: string | null;
   readonly reason: string;
+  readonly details: string | null;
   readonly terminal: boolean;
   readonly observedAtMs: number;
   readonly observedAfterMs: number | null;
 };
 
-type SeenStatus = Pick<Facts, "reason" | "terminal" | "observedAtMs"> & { readonly status: string };
+type SeenStatus = Pick<Facts, "reason" | "details" | "terminal" | "observedAtMs"> & { readonly status: string };
 
 export type TransitionInput = {
   /** State of the call before the change. */
@@ -59,6 +72,8 @@ export type TransitionInput = {
   /** Active watches, oldest first. */
   readonly watches: readonly SubscriberWatch[];
   readonly hooks: readonly SubscriberHook[];
+  /** Accounts with a watch that is not among `watches` and stays active after the change. */
+  readonly watching?: ReadonlySet<string>;
   readonly nowMs: number;
 };
 
@@ -81,7 +96,7 @@ export function planCommit(
   for (const change of changes) {
     // If a watch expires with a poll, it is first notified of the status that this poll confirmed.
     if (change.kind === "expire" && confirmed) steps.push({ call, transition, change: null });
-    if (change.kind === "status" || (change.kind === "end" && change.spares === null)) transition += 1;
+    if (change.kind === "status") transition += 1;
     steps.push({ call, transition, change });
     call = callAfter(call, change, nowMs);
   }
@@ -93,9 +108,16 @@ export function planCommit(
 function callAfter(call: CallStatus, change: CallChange, nowMs: number): CallStatus {
   switch (change.kind) {
     case "status":
-      return { ...call, status: change.status, reason: change.reason, terminal: change.terminal, observedAtMs: nowMs };
-    case "reason":
-      return { ...call, reason: change.reason };
+      return {
+        ...call,
+        status: change.status,
+        reason: change.reason,
+        details: change.details,
+        terminal: change.terminal,
+        observedAtMs: nowMs,
+      };
+    case "note":
+      return { ...call, reason: change.reason, details: change.details };
     case "end":
     case "expire":
       return call;
@@ -125,7 +147,7 @@ export function watchesAfter<Subscriber extends SubscriberWatch>(
 export function planChange(change: CallChange, input: TransitionInput): readonly PlannedEvent[] {
   const { call, watches, nowMs } = input;
   switch (change.kind) {
-    case "reason":
+    case "note":
       return [];
     case "status":
       return planAll(watches, input, (watch) => {
@@ -137,21 +159,35 @@ export function planChange(change: CallChange, input: TransitionInput): readonly
     case "expire":
       return planEndOfSome(
         input,
-        ({ expiresAtMs }) => expiresAtMs <= nowMs,
+        (watch) => isEndedBy(change, watch, nowMs),
         () => endingFacts("watch.expired", "expired", call, nowMs),
       );
   }
 }
 
-function planEnd({ endReason, spares }: Extract<CallChange, { kind: "end" }>, input: TransitionInput): readonly PlannedEvent[] {
+/** Whether a change of the call, committed at `nowMs`, ends an active watch. */
+export function isEndedBy(change: CallChange, watch: Pick<SubscriberWatch, "createdAtMs" | "expiresAtMs">, nowMs: number): boolean {
+  switch (change.kind) {
+    case "note":
+      return false;
+    case "status":
+      return change.terminal;
+    case "end":
+      return change.spares === null || watch.createdAtMs <= change.spares.afterMs || watch.createdAtMs > change.spares.untilMs;
+    case "expire":
+      return watch.expiresAtMs <= nowMs;
+  }
+}
+
+function planEnd(change: Extract<CallChange, { kind: "end" }>, input: TransitionInput): readonly PlannedEvent[] {
+  const { endReason } = change;
   const facts = () => endingFacts(`watch.${endReason}`, endReason, input.call, input.nowMs);
-  if (spares === null) return planAll(input.watches, input, facts);
-  return planEndOfSome(input, ({ createdAtMs }) => createdAtMs <= spares.afterMs || createdAtMs > spares.untilMs, facts);
+  return planEndOfSome(input, (watch) => isEndedBy(change, watch, input.nowMs), facts);
 }
 
 /**
  * Plans the ending of those watches that `ends` selects. That is not a transition of the call, so the progress of hooks does
- * not change. A hook is notified only if the account has no other watch on the call; with another watch it will receive the
+ * not change: a later watch whose first event is the status of before does not send it to them again. A hook is notified only if the account has no other watch on the call; with another watch it will receive the
  * later events.
  */
 function planEndOfSome(
@@ -161,7 +197,9 @@ function planEndOfSome(
 ): readonly PlannedEvent[] {
   const ending = input.watches.filter(ends);
   const stillWatching = new Set(input.watches.filter((watch) => !ends(watch)).map((watch) => watch.accountId));
-  const hooks = input.hooks.filter((hook) => !stillWatching.has(hook.accountId)).map((hook) => ({ ...hook, notifiedTransition: -1 }));
+  const hooks = input.hooks
+    .filter((hook) => !stillWatching.has(hook.accountId) && input.watching?.has(hook.accountId) !== true)
+    .map((hook) => ({ ...hook, notifiedTransition: -1 }));
   return planAll(ending, { ...input, hooks }, factsOf).map((planned) => ({ ...planned, hookIds: [] }));
 }
 
@@ -180,16 +218,17 @@ export function planInitialEvents(input: TransitionInput): readonly PlannedEvent
 }
 
 function statusFacts(
-  { status, reason, terminal, observedAtMs }: SeenStatus,
+  { status, reason, details, terminal, observedAtMs }: SeenStatus,
   previousStatus: string | null,
   observedAfterMs: number | null,
 ): Facts {
   const watchStatus = terminal ? "completed" : "active";
   return {
-    type: eventTypeOf(status),
+    type: eventTypeOf(status, terminal),
     status,
     previousStatus,
     reason,
+    details,
     terminal,
     observedAtMs,
     observedAfterMs,
@@ -199,9 +238,9 @@ function statusFacts(
 }
 
 function endingFacts(type: WatchEventType, endReason: NonNullable<Watch["endReason"]>, call: CallStatus, nowMs: number): Facts {
-  const { status, reason, lastGoodPollAtMs } = call;
+  const { status, reason, details, lastGoodPollAtMs } = call;
   const observed = { observedAtMs: nowMs, observedAfterMs: status === null ? null : lastGoodPollAtMs };
-  return { type, status, previousStatus: status, reason, terminal: true, ...observed, watchStatus: "ended", endReason };
+  return { type, status, previousStatus: status, reason, details, terminal: true, ...observed, watchStatus: "ended", endReason };
 }
 
 function planAll(
@@ -220,7 +259,7 @@ function planAll(
     const event = eventOf(watch, facts);
     const hooks = oldest
       ? input.hooks.filter(
-          (hook) => hook.accountId === watch.accountId && hook.notifiedTransition < input.transition && hookMatches(hook.filter, event),
+          (hook) => hook.accountId === watch.accountId && hook.notifiedTransition < input.transition && hookNames(hook.filter, event),
         )
       : [];
     const own = watch.endpointId !== null && watchMatches(watch.filter, event) ? [watch.endpointId] : [];
@@ -231,7 +270,8 @@ function planAll(
       sequence: watch.sequence + 1,
       watchStatus: facts.watchStatus,
       endReason: facts.endReason,
-      endpointIds: [...new Set([...own, ...hooks.map((hook) => hook.endpointId)])],
+      trace: watch.trace,
+      endpointIds: [...new Set([...own, ...hooks.filter(({ filter }) => hookMatches(filter, event)).map((hook) => hook.endpointId)])],
       hookIds: hooks.map((hook) => hook.id),
     });
   }
@@ -240,9 +280,9 @@ function planAll(
 
 function eventOf(watch: SubscriberWatch, facts: Facts): PlannedEvent["event"] {
   const { accountId, callSid, metadata } = watch;
-  const { type, status, previousStatus, reason, terminal, observedAtMs, observedAfterMs } = facts;
+  const { type, status, previousStatus, reason, details, terminal, observedAtMs, observedAfterMs } = facts;
   const sequence = watch.sequence + 1;
   const about = { watchId: watch.id, callSid, source: watch.sourceName, metadata };
-  const data = { ...about, status, previousStatus, reason, terminal, sequence, observedAtMs, observedAfterMs };
+  const data = { ...about, status, previousStatus, reason, terminal, sequence, observedAtMs, observedAfterMs, details };
   return { id: eventId(watch.id, sequence, type, status, reason), accountId, timestampMs: observedAtMs, type, data };
 }

@@ -18,6 +18,8 @@ export type Watch = {
   readonly endReason: WatchEndReason | null;
   readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
+  /** `traceparent` of its registration; `null` if that had none. */
+  readonly trace: string | null;
   /** Sequence of the last event; 0 before the first. */
   readonly sequence: number;
   readonly createdAtMs: number;

@@ -6,6 +6,12 @@ export type AttemptErrorCode = (typeof errorCodes)[number];
 export const attemptDecisions = ["delivered", "retry", "deferred", "exhausted", "failed", "gone"] as const;
 export type AttemptDecision = (typeof attemptDecisions)[number];
 
+/**
+ * Reason of an attempt: the schedule (`scheduled`), a recovery of the endpoint that brings the delivery forward (`early`), or
+ * a request (`manual`: a retry or test), which is one attempt regardless of pauses, order and limits.
+ */
+export type AttemptMode = "scheduled" | "early" | "manual";
+
 /** Result of one HTTP exchange. Senders never throw because of a receiver. */
 export type AttemptOutcome =
   /** A complete answer within the deadline. `retryAfter` is the raw header, not checked yet. `excerpt` is at most 1 KiB of the body. */

@@ -1,5 +1,6 @@
-import type { Attempt, AttemptDecision, AttemptOutcome } from "./attempt.ts";
+import type { Attempt, AttemptDecision, AttemptMode, AttemptOutcome } from "./attempt.ts";
 import type { DeliveryState } from "./delivery.ts";
+import { broughtForwardFrom, recoveriesAfterSuccess } from "./bring-forward.ts";
 import { hasEndpointChanged } from "./endpoint.ts";
 import type { EndpointHealth, EndpointReason, EndpointState } from "./endpoint.ts";
 import { hostNameOf } from "../webhooks/http-url.ts";
@@ -43,7 +44,7 @@ export type AttemptInput = {
     readonly startedAtMs: number;
     readonly durationMs: number;
     readonly outcome: AttemptOutcome;
-    readonly mode: "scheduled" | "manual";
+    readonly mode: AttemptMode;
   };
   readonly endpointId: string;
   /** Origin of the endpoint's URL: scheme://host:port. */
@@ -52,6 +53,8 @@ export type AttemptInput = {
   readonly host: HostStatus;
   /** Whether the event is an `endpoint.test`. A test never counts for or against disabling. */
   readonly isTest: boolean;
+  /** Whether the attempt may cause operational events. Those of operational events and tests cause none, so that such events never chain. */
+  readonly isReported: boolean;
 };
 
 export type AttemptResult = {
@@ -60,6 +63,8 @@ export type AttemptResult = {
   readonly endpoint: EndpointStatus;
   readonly host: HostStatus;
   readonly endpointChange: "none" | "disabled_gone" | "disabled_failing";
+  /** What is published of the endpoint's health. */
+  readonly healthReport: "none" | "failing" | "recovered";
 };
 
 /**
@@ -82,7 +87,10 @@ export function decideAfterAttempt(
   const pausedBy = (pause: Pause | null, { pausedUntilMs, pausedSinceMs, consecutivePauses }: HostHealth) =>
     pausedAfter({ pausedUntilMs, pausedSinceMs, consecutivePauses }, pause, { isDelivered, retryAfterMs, nowMs }, policy);
   const host = { ...pausedBy(hostPause, input.host), rateLimits };
-  const endpoint = endpointAfter(input, responseClass, pausedBy(endpointPause, input.endpoint.health), policy, nowMs);
+  const attempted = endpointAfter(input, responseClass, pausedBy(endpointPause, input.endpoint.health), policy, nowMs);
+  const endpointChange = changeOf(input.endpoint, attempted);
+  const healthReport = input.isReported && endpointChange === "none" ? healthReportOf(attempted, isDelivered, policy, nowMs) : "none";
+  const endpoint = healthReport === "none" ? attempted : reported(attempted, healthReport);
   const pauseEndsAtMs = responseClass.pause === null ? 0 : Math.max(host.pausedUntilMs ?? 0, endpoint.health.pausedUntilMs ?? 0);
   const { delivery, decision } = deliveryAfter(input, responseClass, policy, moment, pauseEndsAtMs);
   return {
@@ -98,8 +106,26 @@ export function decideAfterAttempt(
     delivery,
     endpoint,
     host,
-    endpointChange: changeOf(input.endpoint, endpoint),
+    endpointChange,
+    healthReport,
   };
+}
+
+/** Returns what an attempt reports of its endpoint: once that it fails for long, then once that it answers again. */
+function healthReportOf(
+  { health }: EndpointStatus,
+  isDelivered: boolean,
+  { failingAfterMs, failingMinAttempts }: DeliveryPolicy,
+  nowMs: number,
+): AttemptResult["healthReport"] {
+  const { isReportedFailing, consecutiveFailures, failingSinceMs } = health;
+  if (isReportedFailing) return isDelivered ? "recovered" : "none";
+  if (isDelivered || failingSinceMs === null) return "none";
+  return consecutiveFailures >= failingMinAttempts && nowMs - failingSinceMs >= failingAfterMs ? "failing" : "none";
+}
+
+function reported(endpoint: EndpointStatus, report: AttemptResult["healthReport"]): EndpointStatus {
+  return { ...endpoint, health: { ...endpoint.health, isReportedFailing: report === "failing" } };
 }
 
 /** Whether an attempt settled its delivery, and neither its endpoint nor its host must be written. */
@@ -197,7 +223,8 @@ function endpointAfter(
   const { pause } = responseClass;
   const begins = pause !== null && pause.scope !== "host";
   const pauseReason = paused.pausedUntilMs === null ? null : begins ? pause.reason : endpoint.health.pauseReason;
-  const health: EndpointHealth = { ...endpoint.health, ...paused, pauseReason };
+  const recovered = responseClass.kind === "delivered" ? recoveriesAfterSuccess(endpoint.health, nowMs) : null;
+  const health: EndpointHealth = { ...endpoint.health, ...paused, pauseReason, ...recovered };
   if (isTest) return { ...endpoint, health };
   switch (responseClass.kind) {
     case "delivered":
@@ -218,6 +245,8 @@ function endpointAfter(
   }
 }
 
+const notWaiting = { nextAttemptAtMs: null, scheduledAtMs: null, lastRecovery: null };
+
 function deliveryAfter(
   input: AttemptInput,
   responseClass: ResponseClass,
@@ -233,7 +262,7 @@ function deliveryAfter(
   // The only attempt that a settled delivery can have pending is a manual one: this one.
   const nextAttemptAtMs = pending ? input.delivery.nextAttemptAtMs : null;
   const counted: DeliveryState = { ...input.delivery, attemptCount: input.delivery.attemptCount + 1, firstAttemptAtMs, nextAttemptAtMs };
-  const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, status, nextAttemptAtMs: null, settledAtMs: nowMs });
+  const settle = (status: DeliveryState["status"]): DeliveryState => ({ ...counted, ...notWaiting, status, settledAtMs: nowMs });
 
   if (input.isTest) {
     const decision = responseClass.kind === "delivered" ? "delivered" : "failed";
@@ -249,14 +278,27 @@ function deliveryAfter(
   if (!pending) return { delivery: counted, decision: "failed" };
   if (manual) return { delivery: counted, decision: responseClass.kind === "deferred" ? "deferred" : "retry" };
   if (responseClass.kind === "refused") return { delivery: settle("failed"), decision: "failed" };
+  const regularAtMs = broughtForwardFrom(input.delivery, input.attempt);
   if (responseClass.kind === "deferred") {
+    const scheduledAtMs = regularAtMs !== null && regularAtMs > pauseEndsAtMs ? regularAtMs : null;
+    const deferred = { ...counted, nextAttemptAtMs: pauseEndsAtMs, scheduledAtMs };
+    if (regularAtMs !== null) return { delivery: { ...deferred, lastRecovery: null }, decision: "deferred" };
     // The start of the attempt counts, because an attempt follows a pause even if the pause ends after the span of the schedule.
     const late = startedAtMs - (firstAttemptAtMs ?? startedAtMs) > scheduleSpanMs(policy);
     if (late) return { delivery: settle("exhausted"), decision: "exhausted" };
-    return { delivery: { ...counted, nextAttemptAtMs: pauseEndsAtMs }, decision: "deferred" };
+    return { delivery: deferred, decision: "deferred" };
   }
+  // An attempt that was brought forward spends nothing.
+  if (regularAtMs !== null)
+    return { delivery: { ...counted, nextAttemptAtMs: regularAtMs, scheduledAtMs: null, lastRecovery: null }, decision: "retry" };
   const stepsSpent = counted.stepsSpent + 1;
-  const failed = { ...counted, stepsSpent, firstFailedAtMs: counted.firstFailedAtMs ?? nowMs };
+  const failed = {
+    ...counted,
+    stepsSpent,
+    firstFailedAtMs: counted.firstFailedAtMs ?? nowMs,
+    scheduledAtMs: null,
+    lastRecovery: input.endpoint.health.recoveries,
+  };
   const delayMs = delayBeforeStep(policy, stepsSpent, moment.jitter);
   if (delayMs === null)
     return { delivery: { ...settle("exhausted"), stepsSpent, firstFailedAtMs: failed.firstFailedAtMs }, decision: "exhausted" };

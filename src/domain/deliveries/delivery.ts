@@ -15,6 +15,16 @@ export type DeliveryState = {
    * until its attempt is recorded.
    */
   readonly nextAttemptAtMs: number | null;
+  /**
+   * Regular time of the next attempt, while `nextAttemptAtMs` is the end of a pause that deferred an attempt brought
+   * forward; `null` otherwise.
+   */
+  readonly scheduledAtMs: number | null;
+  /**
+   * The endpoint's `recoveries` when the last step was spent: the next recovery brings the delivery forward. `null` if no step
+   * is spent, or if an attempt was brought forward since.
+   */
+  readonly lastRecovery: number | null;
   readonly firstAttemptAtMs: number | null;
   /** Time of the first failed attempt, deferrals excluded. The order hold starts here. */
   readonly firstFailedAtMs: number | null;

@@ -1,8 +1,10 @@
-import type { PayloadFormat } from "../events/payload.ts";
+import { isSameTemplate } from "../webhooks/webhook-content.ts";
+import type { EndpointFormat } from "../webhooks/webhook-content.ts";
 
 /** Settings of the endpoint that a registration names. A field is `null` if the client left it out. There is one fingerprint for each encryption key. */
 type EndpointWish = {
-  readonly format: PayloadFormat | null;
+  readonly format: EndpointFormat | null;
+  readonly request: string | null;
   readonly headers: { readonly names: readonly string[]; readonly fingerprints: readonly string[] } | null;
   readonly givenSecret: { readonly fingerprints: readonly string[] } | null;
 };
@@ -13,11 +15,12 @@ export type EndpointSecret = { readonly fingerprint: string; readonly validUntil
 /** The compared part of an existing endpoint. `headersFingerprint` is `null` if the endpoint has no headers. */
 type ExistingEndpoint = {
   readonly format: string;
+  readonly request: string | null;
   readonly headersFingerprint: string | null;
   readonly secrets: readonly EndpointSecret[];
 };
 
-export type EndpointField = "format" | "headers" | "signing_secret";
+export type EndpointField = "format" | "request" | "headers" | "signing_secret";
 
 /**
  * Returns the fields in which an existing endpoint differs from a registration. A field that was left out never differs. A
@@ -25,11 +28,12 @@ export type EndpointField = "format" | "headers" | "signing_secret";
  */
 export function findDifferences(
   existing: ExistingEndpoint,
-  { format, headers, givenSecret }: EndpointWish,
+  { format, request, headers, givenSecret }: EndpointWish,
   nowMs: number,
 ): readonly EndpointField[] {
   const fields: EndpointField[] = [];
   if (format !== null && format !== existing.format) fields.push("format");
+  if (request !== null && (existing.request === null || !isSameTemplate(request, existing.request))) fields.push("request");
   if (headers !== null && !hasHeaders(existing, headers)) fields.push("headers");
   if (
     givenSecret !== null &&
@@ -45,6 +49,11 @@ function signs({ validUntilMs }: EndpointSecret, nowMs: number): boolean {
 
 function hasHeaders({ headersFingerprint }: ExistingEndpoint, headers: NonNullable<EndpointWish["headers"]>): boolean {
   return headersFingerprint === null ? headers.names.length === 0 : headers.fingerprints.includes(headersFingerprint);
+}
+
+/** Returns a registration that takes an existing endpoint as it is. */
+export function withoutWishes<Wish extends EndpointWish>(wish: Wish): Wish {
+  return { ...wish, format: null, request: null, headers: null, givenSecret: null };
 }
 
 /** Secret of a new endpoint. `secret` is to be stored. It is `null` if `secretId` names the default secret of the account. */

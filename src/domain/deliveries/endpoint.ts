@@ -1,4 +1,4 @@
-import type { PayloadFormat } from "../events/payload.ts";
+import type { EndpointFormat } from "../webhooks/webhook-content.ts";
 import { pauseReasons } from "./response-class.ts";
 import type { PauseReason } from "./response-class.ts";
 
@@ -29,6 +29,12 @@ export type EndpointHealth = {
    */
   readonly consecutivePauses: number;
   readonly pauseReason: PauseReason | null;
+  /** Number of 2xx that followed a failure. Each brings forward what failed before it. */
+  readonly recoveries: number;
+  /** Time of the last of them; `null` before the first. */
+  readonly recoveredAtMs: number | null;
+  /** Whether `endpoint.failing` was published, and `endpoint.recovered` not yet. */
+  readonly isReportedFailing: boolean;
 };
 
 /** Destination of webhooks, identified by account and URL. Contains neither secrets nor header values. */
@@ -38,7 +44,9 @@ export type Endpoint = {
   readonly url: string;
   /** scheme://host:port, with the port always written. Account and origin together identify the limits and pauses of the host. */
   readonly origin: string;
-  readonly format: PayloadFormat;
+  readonly format: EndpointFormat;
+  /** Stored text of the template; `null` unless the format is `template`. */
+  readonly request: string | null;
   readonly headerNames: readonly string[];
   readonly signatures: readonly SignatureScheme[];
   readonly late: LatePolicy;

@@ -8,15 +8,16 @@ const asctimeDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \d]\d) 
 
 /**
  * Parses a `Retry-After` into milliseconds, at most 24 h; `null` if it is absent or unusable. RFC 9110 §10.2.3:
- * delay-seconds (here 1 to 9 digits) or an HTTP-date. Other values count as absent: times in the past, zero, negative
- * numbers, fractions, larger numbers (an epoch) and unreadable text. So a peer can lengthen a wait, but not shorten it.
+ * delay-seconds (here 1 to 9 digits, 0 included) or an HTTP-date. Other values count as absent: dates that are not in the
+ * future, negative numbers, fractions, larger numbers (an epoch) and unreadable text. So a peer can lengthen a wait, but
+ * not shorten it.
  */
 export function parseRetryAfter(value: string | null | undefined, nowMs: number): number | null {
   if (value === null || value === undefined || value.length > 64) return null;
   const text = value.replaceAll(/^[ \t]+|[ \t]+$/g, "");
-  if (/^\d{1,9}$/.test(text)) return capped(Number(text) * 1000);
+  if (/^\d{1,9}$/.test(text)) return Math.min(Number(text) * 1000, retryAfterMaxMs);
   const atMs = parseHttpDate(text, nowMs);
-  return atMs === null ? null : capped(atMs - nowMs);
+  return atMs === null || atMs <= nowMs ? null : Math.min(atMs - nowMs, retryAfterMaxMs);
 }
 
 /** Parses an HTTP-date in any of the three formats of RFC 9110 §5.6.7; `null` if it is unreadable. `nowMs` resolves a two-digit year. */
@@ -44,8 +45,4 @@ function utc(...[year, month, day, hour, minute, second]: readonly (string | und
   const dayMs = Date.UTC(Number(year), monthIndex, d);
   // An unknown month, or a day that the month lacks, results in another month. A leap second becomes the first second of the next minute.
   return new Date(dayMs).getUTCMonth() === monthIndex ? dayMs + ((h * 60 + m) * 60 + s) * 1000 : null;
-}
-
-function capped(ms: number): number | null {
-  return ms > 0 ? Math.min(ms, retryAfterMaxMs) : null;
 }

@@ -1,4 +1,4 @@
-/** Retries, order and pauses of deliveries, as the operator configures them. Times are in milliseconds. */
+/** What the transactions of a store keep to: retries, order and pauses of deliveries, as the operator configures them. Times are in milliseconds. */
 export type DeliveryPolicy = {
   /** Delay of each attempt after the one before. A delivery has as many attempts as this has entries. */
   readonly scheduleMs: readonly number[];
@@ -10,12 +10,25 @@ export type DeliveryPolicy = {
   readonly disableAfterMs: number;
   /** Smallest number of failures in a row that disables an endpoint. */
   readonly disableMinAttempts: number;
+  /** Shortest span of failures in a row, and smallest number of them, after which `endpoint.failing` is published. */
+  readonly failingAfterMs: number;
+  readonly failingMinAttempts: number;
   /** First pause without `Retry-After`. It doubles while pauses continue. */
   readonly pauseMinMs: number;
   /** Longest pause without `Retry-After`. */
   readonly pauseMaxMs: number;
   /** Hosts with a configured rate (`HOST_RATE_LIMITS`): a 429 of one of their URLs pauses all of them. */
   readonly rateLimitedHosts: readonly string[];
+  /** Sizes of work on many rows; those of the store if left out. */
+  readonly marks?: MarkSizes;
+};
+
+/** Sizes of work on many rows. */
+export type MarkSizes = {
+  /** Number of rows that one transaction changes without a mark. */
+  readonly threshold: number;
+  /** Number of rows that one portion of a mark changes. */
+  readonly portion: number;
 };
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

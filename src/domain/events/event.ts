@@ -10,12 +10,23 @@ export const watchEventTypes = [
   "watch.rejected",
   "watch.expired",
 ] as const;
-export const operationalEventTypes = ["endpoint.disabled", "delivery.exhausted", "source.suspended", "source.resumed"] as const;
+export const operationalEventTypes = [
+  "endpoint.failing",
+  "endpoint.recovered",
+  "endpoint.disabled",
+  "delivery.exhausted",
+  "source.suspended",
+  "source.resumed",
+  "call.overdue",
+  "call.unknown",
+  "key.expiring",
+] as const;
+export const eventTypes = [...watchEventTypes, ...operationalEventTypes, "endpoint.test"] as const;
 export const eventGroups = ["call.*", "watch.*", "terminal"] as const;
 
 export type WatchEventType = (typeof watchEventTypes)[number];
 export type OperationalEventType = (typeof operationalEventTypes)[number];
-export type EventType = WatchEventType | OperationalEventType | "endpoint.test";
+export type EventType = (typeof eventTypes)[number];
 
 /**
  * `data` of every event about a watch. An `endpoint.test` has the same fields, all `null`, with empty metadata. Times are
@@ -33,6 +44,8 @@ export type WatchEventData = {
   readonly observedAtMs: number | null;
   readonly observedAfterMs: number | null;
   readonly metadata: Readonly<Record<string, string>>;
+  /** JSON object of the details that the source reads; `null` if it reads none. */
+  readonly details: string | null;
 };
 
 /** `data` of operational events. A field is `null` if it does not apply. */
@@ -44,11 +57,30 @@ export type OperationalEventData = {
   readonly source: string | null;
   readonly state: string | null;
   readonly reason: string | null;
+  readonly placingId: string | null;
+  readonly keyId: string | null;
+  /** Watch and call that the event is about. The data of an event of a watch has `watchId` and `callSid` instead, which distinguishes the two. */
+  readonly subjectWatchId: string | null;
+  readonly subjectCallSid: string | null;
+  /** Metadata and key of the placing. */
+  readonly metadata: Readonly<Record<string, string>> | null;
+  readonly idempotencyKey: string | null;
   readonly observedAtMs: number;
 };
 
-/** Facts of an operational event that is about no endpoint, delivery, hook or source. */
-export const noSubject = { endpointId: null, deliveryId: null, hookIds: null, source: null } as const;
+/** Facts of an operational event that is about no endpoint, delivery, hook, source, placing, key, watch or call. */
+export const noSubject = {
+  endpointId: null,
+  deliveryId: null,
+  hookIds: null,
+  source: null,
+  placingId: null,
+  keyId: null,
+  subjectWatchId: null,
+  subjectCallSid: null,
+  metadata: null,
+  idempotencyKey: null,
+} as const;
 
 /** An immutable fact. `id` is the `webhook-id` of every attempt to every endpoint. */
 export type RingbackEvent = {
@@ -74,6 +106,7 @@ export function endpointTestEvent(id: string, accountId: string, nowMs: number):
     observedAtMs: null,
     observedAfterMs: null,
     metadata: {},
+    details: null,
   };
   return { id, accountId, timestampMs: nowMs, type: "endpoint.test", data };
 }

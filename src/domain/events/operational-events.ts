@@ -1,5 +1,5 @@
 import type { AttemptResult } from "../deliveries/delivery-decision.ts";
-import { noSubject } from "./event.ts";
+import { noSubject, watchEventTypes } from "./event.ts";
 import type { EventType, OperationalEventData, OperationalEventType } from "./event.ts";
 import { hookMatches, hookNamesOperational } from "./event-filter.ts";
 import type { EventFilter } from "./event-filter.ts";
@@ -14,19 +14,21 @@ export type OperationalEventDraft = {
   readonly data: OperationalEventData;
 };
 
-/**
- * Returns the operational events of an attempt. Deliveries of operational events and of tests cause none, so that such
- * events never chain.
- */
+/** Returns the operational events of an attempt. */
 export function operationalEventsAfter(
   about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType; readonly hookIds: readonly string[] },
   result: AttemptResult,
   nowMs: number,
 ): readonly OperationalEventDraft[] {
   const { accountId, endpointId, eventType } = about;
-  if (!eventType.startsWith("call.") && !eventType.startsWith("watch.")) return [];
+  if (!causesOperationalEvents(eventType)) return [];
   const common = { accountId, exceptEndpointId: endpointId, nowMs };
   const drafts: OperationalEventDraft[] = [];
+  if (result.healthReport !== "none") {
+    const state = result.healthReport;
+    const reason = result.attempt.error?.code ?? null;
+    drafts.push({ type: `endpoint.${state}`, ...common, data: { ...noSubject, endpointId, state, reason, observedAtMs: nowMs } });
+  }
   if (result.attempt.decision === "exhausted") {
     const reason = result.attempt.error?.code ?? null;
     const data = { ...noSubject, endpointId, deliveryId: result.delivery.id, state: "exhausted", reason, observedAtMs: nowMs };
@@ -40,9 +42,31 @@ export function operationalEventsAfter(
   return drafts;
 }
 
+/** Whether the attempts of an event of this type may cause operational events. */
+export function causesOperationalEvents(eventType: string): boolean {
+  return (watchEventTypes as readonly string[]).includes(eventType);
+}
+
+const typesOfAttempts = ["endpoint.failing", "endpoint.recovered", "delivery.exhausted", "endpoint.disabled"] as const;
+
 /** Whether a hook may receive events of `operationalEventsAfter`. */
 export function subscribesToAttempts(filter: EventFilter): boolean {
-  return (["delivery.exhausted", "endpoint.disabled"] as const).some((type) => hookNamesOperational(filter, type));
+  return typesOfAttempts.some((type) => hookNamesOperational(filter, type));
+}
+
+/** A watch whose call has not ended for long. */
+export type OverdueWatch = {
+  readonly accountId: string;
+  readonly watchId: string;
+  readonly callSid: string;
+  readonly source: string;
+};
+
+/** Returns the event of a watch whose call has not ended for long. */
+export function callOverdue({ accountId, watchId, callSid, source }: OverdueWatch, nowMs: number): OperationalEventDraft {
+  const subject = { ...noSubject, subjectWatchId: watchId, subjectCallSid: callSid, source };
+  const data = { ...subject, state: "overdue", reason: null, observedAtMs: nowMs };
+  return { type: "call.overdue", accountId, exceptEndpointId: null, nowMs, data };
 }
 
 /** Returns the endpoints of the hooks that name the type of an event, each once. `hooks` are those of the account. */
@@ -52,4 +76,10 @@ export function recipientsOf(
 ): readonly string[] {
   const subscribed = hooks.filter(({ endpointId, filter }) => endpointId !== exceptEndpointId && hookMatches(filter, { type, data }));
   return [...new Set(subscribed.map(({ endpointId }) => endpointId))];
+}
+
+/** Returns the event of a key that ends soon. */
+export function keyExpiring(accountId: string, keyId: string, nowMs: number): OperationalEventDraft {
+  const data = { ...noSubject, keyId, state: "expiring", reason: null, observedAtMs: nowMs };
+  return { type: "key.expiring", accountId, exceptEndpointId: null, nowMs, data };
 }

@@ -1,3 +1,5 @@
+import { parseDetails } from "../calls/call-details.ts";
+import type { CallDetail } from "../calls/call-details.ts";
 import type { RingbackEvent } from "./event.ts";
 
 /** Body formats of a webhook. `renderPayload` has one case for each. */
@@ -5,7 +7,9 @@ export const payloadFormats = ["standard", "flat", "form", "cloudevents"] as con
 export type PayloadFormat = (typeof payloadFormats)[number];
 
 /** A JSON object as it goes over the wire: snake_case keys, times as ISO 8601 UTC with milliseconds. */
-export type WireObject = Readonly<Record<string, string | number | boolean | null | readonly string[] | Readonly<Record<string, string>>>>;
+export type WireObject = Readonly<
+  Record<string, string | number | boolean | null | readonly string[] | Readonly<Record<string, CallDetail>>>
+>;
 
 export type Payload = { readonly body: string; readonly headers: Readonly<Record<string, string>> };
 
@@ -47,8 +51,7 @@ function eventData(event: RingbackEvent): WireObject {
       observed_at: isoTime(data.observedAtMs),
       observed_after: isoTime(data.observedAfterMs),
       metadata: data.metadata,
-      // No kind of source reads any.
-      details: {},
+      details: parseDetails(data.details),
     };
   }
   const { data } = event;
@@ -56,9 +59,15 @@ function eventData(event: RingbackEvent): WireObject {
     endpoint_id: data.endpointId,
     delivery_id: data.deliveryId,
     hook_ids: data.hookIds,
+    watch_id: data.subjectWatchId,
+    call_sid: data.subjectCallSid,
+    placing_id: data.placingId,
+    key_id: data.keyId,
     source: data.source,
     state: data.state,
     reason: data.reason,
+    metadata: data.metadata,
+    idempotency_key: data.idempotencyKey,
     observed_at: isoTime(data.observedAtMs),
   };
 }
@@ -82,8 +91,8 @@ export function flatPayload(event: RingbackEvent): Readonly<Record<string, strin
 }
 
 /** Returns the members of a nested object under keys without nesting. */
-function prefixed(prefix: string, values: WireObject[string] | undefined): Readonly<Record<string, string>> {
-  const entries = Object.entries((values ?? {}) as Readonly<Record<string, string>>);
+function prefixed(prefix: string, values: WireObject[string] | undefined): Readonly<Record<string, CallDetail>> {
+  const entries = Object.entries((values ?? {}) as Readonly<Record<string, CallDetail>>);
   return Object.fromEntries(entries.map(([key, value]) => [`${prefix}_${key}`, value]));
 }
 
@@ -132,7 +141,7 @@ function cloudEventHeaders(event: RingbackEvent, publicUrl: string | null): Reco
     "ce-source": `${publicUrl?.replace(/\/+$/, "") ?? ""}/sources/${encodeURIComponent(source.toWellFormed())}`,
     "ce-time": isoTime(event.timestampMs),
   };
-  const subject = "callSid" in event.data ? event.data.callSid : event.data.endpointId;
+  const subject = "callSid" in event.data ? event.data.callSid : (event.data.subjectCallSid ?? event.data.endpointId);
   if (subject !== null) headers["ce-subject"] = subject;
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, ceHeaderValue(value)]));
 }

@@ -1,5 +1,5 @@
-/** Kind of a sealed value: an account's ed25519 key, a signing secret, an endpoint's custom headers, an upstream credential, the key that hashes API keys, an answer stored for an idempotency key. */
-export type SealedColumn = "signing_key" | "secret" | "headers" | "credential" | "hash_key" | "answer";
+/** Kind of a sealed value: an account's ed25519 key, a signing secret, an endpoint's custom headers, an upstream credential, the key that hashes API keys, an answer stored for an idempotency key, the watch of a call that is being placed. */
+export type SealedColumn = "signing_key" | "secret" | "headers" | "credential" | "hash_key" | "answer" | "placing";
 
 /** Returns the associated data of a sealed value. It contains the id of the row, so that a copy in another row or column does not open. */
 export function associatedData(place: SealedColumn, id: string): string {
@@ -16,5 +16,7 @@ export function associatedData(place: SealedColumn, id: string): string {
       return `${id}:hash-key`;
     case "answer":
       return `${id}:answer`;
+    case "placing":
+      return `${id}:placing`;
   }
 }

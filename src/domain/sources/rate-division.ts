@@ -53,7 +53,8 @@ export function raisedRate(request: {
   return Math.max(publishedPerSecond, granted);
 }
 
-function usableRate(limitPerSecond: number): number {
+/** Returns the polls a second that are divided. The rest is the reserve for a joining instance. */
+export function usableRate(limitPerSecond: number): number {
   return limitPerSecond - Math.floor(limitPerSecond * reserveRatio);
 }
 

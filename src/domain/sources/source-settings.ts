@@ -1,5 +1,6 @@
 import { httpUrlFault } from "../webhooks/http-url.ts";
 import { sandboxSourceName } from "./sandbox.ts";
+import { statusMapMaxWords } from "./status-map.ts";
 
 /** Name of the source of the environment. Accounts that were created with access to it may use it. */
 export const defaultSourceName = "default";
@@ -20,14 +21,22 @@ export type KindSettings = {
   readonly fields: readonly KindField[];
   /** Environments that the API has. Any name is accepted if it is left out. */
   readonly environments?: readonly string[];
+  /** Words of the upstream that the operator cannot map, in lower case. */
+  readonly fixedWords: readonly string[];
+  /** Whether a definition holds address and credential of its sources; then they have no base URL of their own. */
+  readonly takesDefinition?: boolean;
 };
 
 /** Address and rate of a source; its credential is apart. */
 export type SourceSettings = {
   /** Name of a kind. */
   readonly kind: string;
-  /** http or https, without credentials, query or fragment. */
+  /** http or https, without credentials, query or fragment. For sources with a definition the address without its query, to be shown. */
   readonly baseUrl: string;
+  /** JSON that describes the API, without a secret; `null` unless the kind takes a definition. */
+  readonly definition: string | null;
+  /** JSON object of the operator's changes of the status map; `null` if there are none. */
+  readonly statusMap: string | null;
   /** Number of polls a second, over all instances. */
   readonly maxPollsPerSecond: number;
   /** `null` if the kind has no such field. */
@@ -56,6 +65,13 @@ export function credentialFault(credential: string): string | null {
   return visibleAscii.test(credential) ? null : "must be visible ASCII characters without spaces";
 }
 
+const agentIdPattern = /^(?!\.{1,2}$)[A-Za-z0-9_.:~-]{1,128}$/;
+
+/** Returns why a text cannot be the id of an agent, which is one segment of a path; `null` if it can. */
+export function agentIdFault(agentId: string): string | null {
+  return agentIdPattern.test(agentId) ? null : "must be 1 to 128 letters, digits, _, -, ., : or ~, and neither . nor ..";
+}
+
 /** Returns why a kind has no environment of this name; `null` if it has. */
 export function environmentNameFault(environment: string, { name, environments }: KindSettings): string | null {
   return environments === undefined || environments.includes(environment) ? null : `must be ${environments.join(", ")} for ${name}`;
@@ -74,13 +90,23 @@ export function sourceFaults(
   };
   check("name", sourceNameFault(name));
   check("kind", kinds.some((kind) => kind.name === settings.kind) ? null : `must be ${kinds.map((kind) => kind.name).join(" or ")}`);
-  check("baseUrl", httpUrlFault(settings.baseUrl));
-  check("credential", credentialFault(credential));
+  const takesDefinition = kinds.some((kind) => kind.name === settings.kind && kind.takesDefinition === true);
+  if (takesDefinition) check("definition", settings.definition === null ? `is missing: ${settings.kind} needs it` : null);
+  else {
+    check("baseUrl", httpUrlFault(settings.baseUrl));
+    check("credential", credentialFault(credential));
+  }
+  check("statusMap", statusMapFault(settings.statusMap));
   for (const field of kindFieldNames) check(field, kindFieldFault(field, settings, kinds));
   const { min, max } = pollsPerSecondRange;
   const { maxPollsPerSecond } = settings;
   check("maxPollsPerSecond", maxPollsPerSecond >= min && maxPollsPerSecond <= max ? null : `must be a number from ${min} to ${max}`);
   return faults;
+}
+
+function statusMapFault(statusMap: string | null): string | null {
+  if (statusMap === null || Object.keys(JSON.parse(statusMap) as object).length <= statusMapMaxWords) return null;
+  return `must change at most ${statusMapMaxWords} words`;
 }
 
 /** Lists the kinds that have a field, as in "polyai-agents". */
@@ -96,5 +122,5 @@ function kindFieldFault(field: KindField, settings: SourceSettings, kinds: reado
   const kind = kinds.find(({ name, fields }) => name === settings.kind && fields.includes(field));
   if (kind === undefined) return value === null ? null : `is for ${kindsWith(field, kinds)} alone`;
   if (value === null || value === "") return `is missing: ${settings.kind} needs it`;
-  return field === "environment" ? environmentNameFault(value, kind) : null;
+  return field === "environment" ? environmentNameFault(value, kind) : agentIdFault(value);
 }

@@ -20,6 +20,11 @@ export type SourceHealth = {
   readonly reason: string | null;
   readonly sinceMs: number | null;
   readonly lastGoodPollAtMs: number | null;
+  /** Last status that is in no status map, since the source was set; `null` if there was none. */
+  readonly lastUnknownStatus: string | null;
   /** Current interval between two polls of a call. */
   readonly intervalMs: number;
 };
+
+/** Expected time from a change to the poll that observes it, under the schedule in force and under the even one. */
+export type DetectionDelays = { readonly learnedMs: number; readonly evenMs: number };

@@ -1,7 +1,10 @@
 import type { CallChange, CallStatus } from "../../domain/calls/call.ts";
 import type { SendJob } from "./send-job.ts";
 
-/** A call that is to be polled, because it has at least one active watch. */
+/**
+ * A call that is to be polled, because it has at least one active watch of an account that is not disabled. Watches of disabled
+ * accounts count for none of the facts below.
+ */
 export type WatchedCall = {
   readonly callId: string;
   readonly sourceName: string;
@@ -20,6 +23,11 @@ export type WatchedCall = {
   readonly earliestDeadlineAtMs: number;
   /** Whether an active watch was not notified of the current status; the next good poll notifies it even without a change. */
   readonly needsFirstEvent: boolean;
+  /**
+   * Whether the last commit is not written for all watches yet. No other commit is accepted before `commitPortion` has
+   * written the rest; until then the times above are those of watches that may have ended with that commit.
+   */
+  readonly isUnfinished: boolean;
 };
 
 export type CallCommit = {
@@ -34,6 +42,9 @@ export type CallCommit = {
   readonly changes: readonly CallChange[];
 };
 
+/** Request for the next portion of an unfinished commit. `accountId` as in `CallCommit`. */
+export type CallPortion = Pick<CallCommit, "callId" | "accountId" | "expectedVersion" | "nowMs">;
+
 /**
  * A committed event, for requests that wait for it. `watchId`, `callSid` and `sequence` are `null` for events without a watch.
  * The end of a watch by a removal or a 410 makes no event; its notice has the type `watch.canceled`.
@@ -47,14 +58,20 @@ export type Notice = {
 };
 
 export type CallCommitResult =
-  /** `jobs` are the new heads of their lanes, leased; `call` is `null` if it ended or no watch is left. */
+  /**
+   * `jobs` are the new heads of their lanes, leased; `call` is `null` if it ended or no watch is left. If `call` is
+   * unfinished, the watches that have no event yet receive theirs by `commitPortion`.
+   */
   | {
       readonly kind: "committed";
       readonly call: WatchedCall | null;
       readonly notices: readonly Notice[];
       readonly jobs: readonly SendJob[];
     }
-  /** Another process changed or owns the call, and nothing was written. `call` is its state; `null` if this process must not poll it. */
+  /**
+   * Another process changed or owns the call, or an earlier commit is unfinished, and nothing was written. `call` is its
+   * state; `null` if this process must not poll it.
+   */
   | { readonly kind: "stale"; readonly call: WatchedCall | null };
 
 /**
@@ -62,10 +79,27 @@ export type CallCommitResult =
  * committed.
  */
 export interface CallStore {
-  /** Commits a transition with its events and deliveries in one transaction, serialised with registrations of the call. */
+  /**
+   * Commits a transition with its events and deliveries in one transaction, serialised with registrations of the call. A
+   * transition of more watches than one transaction writes commits the state of the call alone, as a mark: its watches are
+   * shown as the mark leaves them, and their events follow in portions.
+   */
   commitCall(commit: CallCommit): Promise<CallCommitResult>;
+  /** Writes the events of the next watches of an unfinished commit, by account and id. Any process that owns the call may go on. */
+  commitPortion(request: CallPortion): Promise<CallCommitResult>;
+  /**
+   * Stops polling those of the calls that disabled accounts alone watch: stores their last good poll and (on a shared database)
+   * releases them. Returns the others, as they are now.
+   */
+  parkCalls(calls: readonly { readonly callId: string; readonly lastGoodPollAtMs: number | null }[]): Promise<readonly WatchedCall[]>;
   /** Returns a page of the calls that this process polls, by id. */
   loadWatchedCalls(page: { readonly afterCallId: string | null; readonly limit: number }): Promise<readonly WatchedCall[]>;
-  /** Stores the last good poll of each call and releases the calls. */
-  releaseCalls(calls: readonly { readonly callId: string; readonly lastGoodPollAtMs: number | null }[]): Promise<void>;
+  /**
+   * Stores the last good poll of each call and releases the calls: to instances that have fewer (`balance`), or to any of them,
+   * because this process stops (`stop`).
+   */
+  releaseCalls(
+    calls: readonly { readonly callId: string; readonly lastGoodPollAtMs: number | null }[],
+    why: "balance" | "stop",
+  ): Promise<void>;
 }

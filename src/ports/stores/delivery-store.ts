@@ -1,3 +1,4 @@
+import type { Actor } from "../../domain/audit.ts";
 import type { Attempt, AttemptOutcome } from "../../domain/deliveries/attempt.ts";
 import type { AttemptResult } from "../../domain/deliveries/delivery-decision.ts";
 import type { DeliveryState } from "../../domain/deliveries/delivery.ts";
@@ -89,23 +90,38 @@ export interface DeliveryStore {
   claimManualRetry(request: {
     readonly accountId: string;
     readonly deliveryId: string;
+    readonly by: Actor | null;
     readonly nowMs: number;
   }): Promise<ClaimManualRetryResult>;
   /** Creates an `endpoint.test` event with its delivery, leased. */
   createTest(request: { readonly accountId: string; readonly endpointId: string; readonly nowMs: number }): Promise<CreateTestResult>;
-  /** Requeues the `exhausted`, `failed` and `expired` deliveries of events recorded in the span. */
+  /**
+   * Requeues the `exhausted`, `failed` and `expired` deliveries of events recorded in the span, and makes those due that are
+   * pending and wait for their schedule. Where there are many, a mark does it in portions.
+   */
   recover(request: {
     readonly accountId: string;
     readonly endpointId: string;
     readonly sinceMs: number;
     readonly untilMs: number;
+    readonly by: Actor | null;
     readonly nowMs: number;
-  }): Promise<
-    { readonly kind: "recovered"; readonly count: number } | { readonly kind: "unknown" } | { readonly kind: "endpoint_disabled" }
-  >;
+  }): Promise<RecoverResult>;
   /** Moves every due time back by `deltaMs`, after the wall clock was set back by as much. */
   moveSchedule(deltaMs: number): Promise<void>;
 }
+
+export type RecoverResult =
+  | {
+      readonly kind: "recovered";
+      /** Number of requeued deliveries; `null` if there are more than are counted. */
+      readonly recovered: number | null;
+      /** Number of deliveries that waited for their schedule and are due; `null` if there are more than are counted. */
+      readonly hurried: number | null;
+      readonly more: boolean;
+    }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "endpoint_disabled" };
 
 export type CreateTestResult =
   | { readonly kind: "claimed"; readonly job: SendJob }

@@ -1,11 +1,14 @@
+import type { Actor } from "../../domain/audit.ts";
 import type { LatePolicy, SignatureScheme } from "../../domain/deliveries/endpoint.ts";
-import type { PayloadFormat } from "../../domain/events/payload.ts";
+import type { EndpointFormat } from "../../domain/webhooks/webhook-content.ts";
 import type { EndpointView } from "./read-store.ts";
 import type { SecretDraft } from "./registration-store.ts";
 
 /** Changes of a PATCH; fields that are left out stay. */
 export type EndpointPatch = {
-  readonly format?: PayloadFormat;
+  readonly format?: EndpointFormat;
+  /** Stored text of the template. It is written with `format`; left out, the endpoint has none. */
+  readonly request?: string;
   /** Replaces all custom headers; `null` removes them. */
   readonly headers?: { readonly names: readonly string[]; readonly sealed: Uint8Array; readonly fingerprints: readonly string[] } | null;
   readonly maxInFlight?: number;
@@ -22,14 +25,19 @@ export interface EndpointStore {
     readonly accountId: string;
     readonly endpointId: string;
     readonly patch: EndpointPatch;
+    readonly by: Actor | null;
     readonly nowMs: number;
   }): Promise<EndpointView | null>;
-  /** Adds a signing secret; earlier ones sign until `previousValidUntilMs`. False if the endpoint is unknown. */
+  /**
+   * Makes a secret the current one; the one before signs until `previousValidUntilMs`. The current secret again changes nothing
+   * but shortens how long the previous one signs. False if the endpoint is unknown.
+   */
   rotateSecret(request: {
     readonly accountId: string;
     readonly endpointId: string;
     readonly secret: SecretDraft;
     readonly previousValidUntilMs: number;
+    readonly by: Actor | null;
     readonly nowMs: number;
   }): Promise<boolean>;
 }

@@ -1,5 +1,8 @@
+import type { AccountStore } from "./account-store.ts";
 import type { DeliveryStore } from "./delivery-store.ts";
 import type { EndpointStore } from "./endpoint-store.ts";
+import type { PlacingStore } from "./placing-store.ts";
+import type { PortalStore } from "./portal-store.ts";
 import type { RegistrationStore } from "./registration-store.ts";
 
 /** One use of an `Idempotency-Key`. */
@@ -7,8 +10,14 @@ export type IdempotencyClaim = {
   /** Hash of (account, method, path, key): equal for repeats of one request. */
   readonly id: string;
   readonly accountId: string;
+  /** Keyed hash of the body. A stored answer of another request is neither read nor opened. */
+  readonly requestHash: string;
   readonly nowMs: number;
   readonly expiresAtMs: number;
+  /** Bytes of stored answers that the account may have; 0 disables the limit. */
+  readonly maxStoredBytes: number;
+  /** Whether the answer takes none of these bytes, and is stored however many there are. */
+  readonly hasOwnRoom: boolean;
 };
 
 /** Answer to store with the result of an operation. */
@@ -16,6 +25,8 @@ export type AnswerDraft = {
   readonly sealed: Uint8Array;
   /** Delivery whose attempt will be the answer, for an accepted test; `null` if `sealed` holds the answer. */
   readonly deliveryId: string | null;
+  /** Watches that the answer shows, each once. A purge of one of them deletes the answer. */
+  readonly watchIds: readonly string[];
 };
 
 export type StoredAnswer = {
@@ -25,10 +36,27 @@ export type StoredAnswer = {
   readonly delivery: { readonly id: string; readonly leased: boolean } | null;
 };
 
+/** The answer stored for the key belongs to a request with another body. */
+export type OtherRequest = { readonly kind: "other_request" };
+
+/**
+ * The account's stored answers take as much as they may, so nothing was done. Answers are as large as they are, so the last one may exceed
+ * the limit.
+ */
+export type NoRoom = {
+  readonly kind: "no_room";
+  /** Time until the oldest answer of the account expires. */
+  readonly retryAfterMs: number;
+};
+
 /** The operations that a client may request under a key. Each takes one request and is one transaction. */
 export type ClaimableStore = Pick<RegistrationStore, "registerWatches" | "registerHook"> &
   Pick<EndpointStore, "rotateSecret"> &
-  Pick<DeliveryStore, "recover" | "claimManualRetry" | "createTest">;
+  Pick<DeliveryStore, "recover" | "claimManualRetry" | "createTest"> &
+  Pick<AccountStore, "createKey"> &
+  Pick<PortalStore, "createPortalLink"> &
+  Pick<PlacingStore, "freePlacing"> &
+  Pick<IdempotencyStore, "keepAnswer">;
 
 /**
  * Runs one operation unless its key is in use. `draftAnswer` is called with the result while the transaction is open, at
@@ -50,7 +78,9 @@ export type ClaimedRun<Result> =
   /** A transaction under the same key is open; nothing was done. */
   | { readonly kind: "running" }
   /** The key has a stored answer; nothing was done. */
-  | StoredAnswer;
+  | StoredAnswer
+  | OtherRequest
+  | NoRoom;
 
 /**
  * Answers stored for repeated requests. The answer is committed with the work, so a repeat that finds the work finds the
@@ -67,9 +97,14 @@ export type ClaimedRun<Result> =
  */
 export interface IdempotencyStore {
   /** Returns the answer stored for the claim; `null` if there is none or it has expired. */
-  findStoredAnswer(claim: IdempotencyClaim): Promise<StoredAnswer | null>;
+  findStoredAnswer(claim: IdempotencyClaim): Promise<StoredAnswer | OtherRequest | null>;
   /** Returns the claimable operations, to run under `claim`. */
   underKey(claim: IdempotencyClaim): ClaimedOperations;
+  /**
+   * Changes nothing: it is what a request that only reads does under its key. Resolves to whether the watch that its answer shows is still
+   * there; true for `null`, an answer that shows none. The watch is not purged before the transaction ends.
+   */
+  keepAnswer(request: { readonly accountId: string; readonly watchId: string | null }): Promise<boolean>;
   /** Stores the answer of an accepted test, once its attempt is recorded. */
   completeAnswer(request: { readonly id: string; readonly sealed: Uint8Array }): Promise<void>;
 }

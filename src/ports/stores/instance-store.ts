@@ -1,3 +1,4 @@
+import type { UnownedCalls } from "../../domain/calls/call-balance.ts";
 import type { Notice, WatchedCall } from "./call-store.ts";
 import type { GateState } from "./shared-source-store.ts";
 
@@ -14,6 +15,8 @@ export type SourceShare = {
   readonly recentFailures: number;
   /** Time of the last parsed 200; `null` if there was none yet. */
   readonly lastGoodPollAtMs: number | null;
+  /** Last status that is in no status map; `null` if there was none. */
+  readonly lastUnknownStatus: string | null;
   /** Published polls per second, at least the rate in effect there. */
   readonly ratePerSecond: number;
 };
@@ -50,6 +53,7 @@ export type Sweep = {
   readonly expiredTokens: readonly number[];
   /** Whether there are watched calls that no instance owns. */
   readonly hasUnownedCalls: boolean;
+  readonly disabledAccountIds: readonly string[];
   /** Grows with every change of a source by the operator. */
   readonly sourceRevisions: number;
 };
@@ -85,14 +89,19 @@ export interface InstanceStore {
   /** Returns those of the given calls that this instance owns and that have a watch. Releases the other calls, and marks all as read. */
   loadOwnedCalls(callIds: readonly string[]): Promise<readonly WatchedCall[]>;
   /** Returns the number of watched calls without an owner, by source. */
-  countUnownedCalls(): Promise<Readonly<Record<string, number>>>;
+  countUnownedCalls(): Promise<Readonly<Record<string, UnownedCalls>>>;
+  /** Returns the number of a source's watched calls that each of these instances owns, by token; none of those without calls. */
+  countOwnedCalls(sourceName: string, tokens: readonly number[]): Promise<ReadonlyMap<number, number>>;
+  /** Returns a page of the ids of the watched calls that this instance owns, in their order. */
+  listOwnedCallIds(page: { readonly afterCallId: string | null; readonly limit: number }): Promise<readonly string[]>;
   /**
-   * Claims at most `limit` unowned calls of the source, except those that another instance is claiming. With
-   * `deadlineBeforeMs`, only calls whose earliest deadline was before.
+   * Claims at most `limit` unowned calls of the source, except those that another instance is claiming. With `isLeft`, only
+   * calls that a dead or stopped instance left; with `deadlineBeforeMs`, only calls whose earliest deadline was before.
    */
   claimCalls(request: {
     readonly sourceName: string;
     readonly limit: number;
+    readonly isLeft: boolean;
     readonly deadlineBeforeMs: number | null;
   }): Promise<readonly WatchedCall[]>;
   /** Returns the deliveries that are leased to this instance. */

@@ -1,7 +1,9 @@
+import type { ActivityCount } from "../../domain/activity.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { CallStatus } from "../../domain/calls/call.ts";
 import type { Delivery, DeliveryStatus } from "../../domain/deliveries/delivery.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
+import type { RecentAttempts } from "../../domain/deliveries/success-rate.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
 import type { EventFilter, TypeSelection } from "../../domain/events/event-filter.ts";
 import type { Watch, WatchStatus } from "../../domain/calls/watch.ts";
@@ -11,7 +13,7 @@ export type PageRequest = { readonly limit: number; readonly cursor: string | nu
 export type Page<T> = { readonly data: readonly T[]; readonly nextCursor: string | null };
 
 /** `pausedUntilMs` is the end of the endpoint's own pause or its host's, the later of the two. */
-export type EndpointSummary = Pick<Endpoint, "id" | "state" | "reason" | "format"> & { readonly pausedUntilMs: number | null };
+export type EndpointSummary = Pick<Endpoint, "id" | "state" | "reason" | "format" | "request"> & { readonly pausedUntilMs: number | null };
 
 export type WatchView = {
   readonly watch: Watch;
@@ -61,12 +63,15 @@ export type HookView = {
 export type FeedQuery = {
   readonly accountId: string;
   readonly limit: number;
-  /** Position to continue after; `null` to start at the oldest event or at `sinceMs`. */
+  /** Cursor to continue after; `latestCursor` for the end of the feed; `null` to start at the oldest event or at `sinceMs`. */
   readonly cursor: string | null;
   /** Lower bound of the time of recording, inclusive. */
   readonly sinceMs: number | null;
   readonly callSid: string | null;
 } & TypeSelection;
+
+/** Part of the feed. `cursors` has one for each event: the place behind it. `nextCursor` is where to go on, also after an empty page. */
+export type FeedPage = { readonly data: readonly EventView[]; readonly cursors: readonly string[]; readonly nextCursor: string };
 
 /** Reads for the API, each within one account: ids of other accounts are unknown. Rejects with `StoreUnavailableError`. */
 export interface ReadStore {
@@ -75,12 +80,25 @@ export interface ReadStore {
   listWatches(
     query: PageRequest & { readonly accountId: string; readonly status: WatchStatus | null; readonly callSid: string | null },
   ): Promise<Page<WatchView>>;
+  /** The same, of the watches whose metadata has every pair of `metadata`, which has at least one. A page may be short and have a cursor. */
+  listWatchesByMetadata(
+    query: PageRequest & {
+      readonly accountId: string;
+      readonly status: WatchStatus | null;
+      readonly callSid: string | null;
+      readonly metadata: Readonly<Record<string, string>>;
+    },
+  ): Promise<Page<WatchView>>;
   /** Ordered by sequence; `null` if the watch is unknown. */
   listWatchEvents(query: PageRequest & { readonly accountId: string; readonly watchId: string }): Promise<Page<EventView> | null>;
   getEvent(accountId: string, eventId: string): Promise<EventView | null>;
-  /** Oldest first, in commit order: an event appears as soon as no earlier one can appear any more. `nextCursor` is never `null`. */
-  readFeed(query: FeedQuery): Promise<{ readonly data: readonly EventView[]; readonly nextCursor: string }>;
-  /** Returns the newest events of the account that are selected, for the samples of a hook. */
+  /**
+   * Oldest first, in commit order: an event appears as soon as no earlier one can appear any more. `nextCursor` is never
+   * `null`. The feed of an account begins behind the newest event that retention deleted. Rejects with `CursorGoneError` if a
+   * reader of this cursor would miss an event.
+   */
+  readFeed(query: FeedQuery): Promise<FeedPage>;
+  /** Returns the newest events of the account that are selected, newest first. Operational ones only where `types` names them. */
   listRecentEvents(query: TypeSelection & { readonly accountId: string; readonly limit: number }): Promise<readonly RingbackEvent[]>;
   /** `null` unless the account has or had a watch on the call. */
   getCall(query: {
@@ -102,6 +120,17 @@ export interface ReadStore {
   ): Promise<{ readonly view: DeliveryView; readonly attempts: readonly Attempt[] } | null>;
   getEndpoint(accountId: string, endpointId: string): Promise<EndpointView | null>;
   listEndpoints(query: PageRequest & { readonly accountId: string }): Promise<Page<EndpointView>>;
+  /** Returns the attempts of the last hour and of the last 24 hours, by endpoint of the account. An endpoint without any may be left out. */
+  countAttempts(query: {
+    readonly accountId: string;
+    readonly endpointIds: readonly string[];
+    readonly nowMs: number;
+  }): Promise<readonly (RecentAttempts & { readonly endpointId: string })[]>;
+  /**
+   * Returns what happened in an account since `sinceMs`, by steps of `stepMs` and kinds. Steps are minutes within the last two
+   * hours, and hours before that: a shorter step is answered with counts at the beginning of each hour.
+   */
+  readActivity(query: { readonly accountId: string; readonly sinceMs: number; readonly stepMs: number }): Promise<readonly ActivityCount[]>;
   getHook(accountId: string, hookId: string): Promise<HookView | null>;
   listHooks(query: PageRequest & { readonly accountId: string }): Promise<Page<HookView>>;
 }

@@ -1,5 +1,6 @@
+import type { Actor } from "../../domain/audit.ts";
 import type { LatePolicy } from "../../domain/deliveries/endpoint.ts";
-import type { PayloadFormat } from "../../domain/events/payload.ts";
+import type { EndpointFormat } from "../../domain/webhooks/webhook-content.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { QuotaExceeded, Quotas } from "../../domain/quotas.ts";
 import type { Notice, WatchedCall } from "./call-store.ts";
@@ -14,8 +15,10 @@ export type EndpointDraft = {
   readonly url: string;
   readonly origin: string;
   /** `null` if left out. */
-  readonly format: PayloadFormat | null;
-  readonly defaultFormat: PayloadFormat;
+  readonly format: EndpointFormat | null;
+  /** Stored text of the template; `null` unless the format is `template`. */
+  readonly request: string | null;
+  readonly defaultFormat: EndpointFormat;
   readonly late: LatePolicy;
   readonly headers: { readonly names: readonly string[]; readonly sealed: Uint8Array; readonly fingerprints: readonly string[] } | null;
   /** Secret chosen by the client; if `null`, a new endpoint gets the account's default, or else `generatedSecret`. */
@@ -33,8 +36,11 @@ export type WatchDraft = {
   /** Id of the call if it is new. */
   readonly callId: string;
   readonly endpoint: EndpointDraft | null;
+  /** Whether the watch is refused if the account has no hook. */
+  readonly needsHook: boolean;
   readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly trace: string | null;
   readonly expiresAtMs: number;
   readonly nowMs: number;
   /** Time of the last parsed 200 of this call in the poller's memory; `null` if there is none. */
@@ -42,12 +48,23 @@ export type WatchDraft = {
   /** Whether a new watch restarts an ended call (sandbox) instead of being notified of its end. */
   readonly restartsEndedCall: boolean;
   readonly quotas: Quotas;
+  /** The placing that this watch settles; `null` for a registration. Quotas and an endpoint that differs do not refuse such a watch. */
+  readonly placing: SettledPlacing | null;
+};
+
+/** A placing, and the state that it must be in to be settled. */
+export type SettledPlacing = {
+  readonly id: string;
+  readonly from: "sending" | "unknown";
+  readonly by: Actor | null;
+  /** Last digits of the number that was called; `null` if they are not known. */
+  readonly lastDigits: string | null;
 };
 
 export type EndpointConflict = {
   readonly kind: "endpoint_differs";
   readonly endpointId: string;
-  readonly fields: readonly ("format" | "headers" | "signing_secret")[];
+  readonly fields: readonly ("format" | "request" | "headers" | "signing_secret")[];
 };
 
 export type RegisterWatchResult =
@@ -56,6 +73,8 @@ export type RegisterWatchResult =
       readonly view: WatchView;
       /** Whether the endpoint was created with `generatedSecret`. The secret is shown only in this answer. */
       readonly showsGeneratedSecret: boolean;
+      /** Whether it enabled a disabled endpoint, which may have set a mark. */
+      readonly enabledEndpoint: boolean;
       /** The call to poll; `null` if it has ended (the watch is `completed`). */
       readonly call: WatchedCall | null;
       readonly notices: readonly Notice[];
@@ -65,14 +84,17 @@ export type RegisterWatchResult =
   | { readonly kind: "watch_differs"; readonly watchId: string; readonly fields: readonly ("events" | "metadata")[] }
   | EndpointConflict
   | QuotaExceeded
-  /** No `callback_url`, and the account has no hook. */
-  | { readonly kind: "callback_required" };
+  /** The watch needs a hook, and the account has none. */
+  | { readonly kind: "callback_required" }
+  /** The placing is in another state: it became unknown, or another request has settled it. */
+  | { readonly kind: "placing_settled" };
 
 export type HookDraft = {
   readonly id: string;
   readonly accountId: string;
   readonly endpoint: EndpointDraft;
   readonly filter: EventFilter;
+  readonly by: Actor | null;
   readonly nowMs: number;
   readonly quotas: Quotas;
 };
@@ -87,6 +109,15 @@ export type RemoveWatchResult =
   | { readonly kind: "removed"; readonly callId: string; readonly call: WatchedCall | null; readonly notices: readonly Notice[] }
   | { readonly kind: "unknown" };
 
+/** Changed fields of a watch; the others stay. */
+export type WatchPatch = Partial<Pick<WatchDraft, "filter" | "metadata" | "expiresAtMs">>;
+
+export type PatchWatchResult =
+  /** `call` is the call to poll; `null` if another instance polls it. */
+  | { readonly kind: "patched"; readonly view: WatchView; readonly callId: string; readonly call: WatchedCall | null }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "ended" };
+
 export type RemovedHook = { readonly endpointId: string | null; readonly canceledLeased: readonly string[] };
 
 /** Registrations. Each method is one transaction; resolved means committed. */
@@ -94,16 +125,24 @@ export interface RegistrationStore {
   /** Commits all accepted drafts together; each draft has a result of its own, in order. */
   registerWatches(drafts: readonly WatchDraft[]): Promise<readonly RegisterWatchResult[]>;
   registerHook(draft: HookDraft): Promise<RegisterHookResult>;
-  /** Cancels an active watch and its pending deliveries; ended watches stay as they are. `purge` erases the watch and its events. */
+  /** Cancels an active watch and its pending deliveries; ended watches stay as they are. `purge` erases the watch, its events and the stored answers that show it. */
   removeWatch(request: {
     readonly accountId: string;
     readonly watchId: string;
     readonly purge: boolean;
+    readonly by: Actor | null;
     readonly nowMs: number;
   }): Promise<RemoveWatchResult>;
+  /** Changes an active watch, for the events that are written afterwards. */
+  patchWatch(request: { readonly accountId: string; readonly watchId: string; readonly patch: WatchPatch }): Promise<PatchWatchResult>;
   /**
    * Removes a hook and cancels deliveries that are pending for it alone; `endpointId` is `null` if the id is unknown.
    * `canceledLeased` are the canceled deliveries that are leased; their attempts must not start.
    */
-  removeHook(request: { readonly accountId: string; readonly hookId: string; readonly nowMs: number }): Promise<RemovedHook>;
+  removeHook(request: {
+    readonly accountId: string;
+    readonly hookId: string;
+    readonly by: Actor | null;
+    readonly nowMs: number;
+  }): Promise<RemovedHook>;
 }

@@ -1,3 +1,4 @@
+import type { AttemptMode } from "../../domain/deliveries/attempt.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
 import type { RingbackEvent } from "../../domain/events/event.ts";
 
@@ -32,6 +33,7 @@ export type SendJob = {
   /** Time of the request that leased the delivery. `target` was read later. */
   readonly targetAsOfMs: number;
   readonly createdAtMs: number;
-  /** `manual` is one attempt regardless of pauses, order and limits (retry or test). */
-  readonly mode: "scheduled" | "manual";
+  readonly mode: AttemptMode;
+  /** `traceparent` of the registration of the event's watch; `null` if there is none. */
+  readonly trace: string | null;
 };

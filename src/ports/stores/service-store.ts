@@ -1,9 +1,15 @@
+import type { EndpointState } from "../../domain/deliveries/endpoint.ts";
 import type { OperationalEventType } from "../../domain/events/event.ts";
 import type { AccountStore } from "./account-store.ts";
+import type { AuditStore } from "./audit-store.ts";
 import type { CallStore, Notice } from "./call-store.ts";
 import type { DeliveryStore } from "./delivery-store.ts";
 import type { EndpointStore } from "./endpoint-store.ts";
+import type { FreshnessStore } from "./freshness-store.ts";
 import type { IdempotencyStore } from "./idempotency-store.ts";
+import type { MarkStore } from "./mark-store.ts";
+import type { PlacingStore } from "./placing-store.ts";
+import type { PortalStore } from "./portal-store.ts";
 import type { ReadStore } from "./read-store.ts";
 import type { RegistrationStore } from "./registration-store.ts";
 import type { SealedStore } from "./sealed-store.ts";
@@ -39,11 +45,14 @@ export interface CounterStore {
   recountPortion(): Promise<{ readonly done: boolean; readonly corrections: readonly CounterCorrection[] }>;
 }
 
-/** Events about the service itself, for hooks that subscribe to them. */
+type Published = { readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] };
+
+/** Events about the service itself, for the feed and for hooks that subscribe to them. */
 export interface OperationalStore {
   /**
-   * Publishes one event to each account that may use the source and has a hook for the type. The source `default` is open
-   * to accounts created for it, `sandbox` to all, a stored source to its account, or to all if it is shared.
+   * Publishes one event to each of the next `limit` accounts that may use the source. The source `default` is open to
+   * accounts created for it, `sandbox` to all, a stored source to its account, or to all if it is shared. `lastAccountId` is
+   * where the next call goes on; `null` at the end.
    */
   publishSourceEvent(event: {
     readonly type: Extract<OperationalEventType, "source.suspended" | "source.resumed">;
@@ -51,13 +60,26 @@ export interface OperationalStore {
     readonly state: string;
     readonly reason: string | null;
     readonly nowMs: number;
-  }): Promise<{ readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] }>;
+    readonly afterAccountId: string | null;
+    readonly limit: number;
+  }): Promise<Published & { readonly lastAccountId: string | null }>;
+  /**
+   * Publishes `call.overdue`, once for each watch: of at most `limit` active watches that were registered up to
+   * `registeredUntilMs`. `more` if there may be others.
+   */
+  publishOverdue(request: {
+    readonly registeredUntilMs: number;
+    readonly nowMs: number;
+    readonly limit: number;
+  }): Promise<Published & { readonly more: boolean }>;
 }
 
 /** Gauges that a scrape of the metrics reads. */
 export type StoreStats = {
   readonly watchesByStatus: Readonly<Record<string, number>>;
   readonly deliveriesByStatus: Readonly<Record<string, number>>;
+  /** Endpoints by their own state: a pause that an answer asked for does not change it. */
+  readonly endpointsByState: Readonly<Record<EndpointState, number>>;
   readonly oldestDueDeliveryAtMs: number | null;
   readonly storeBytes: number;
 };
@@ -84,11 +106,17 @@ export interface ServiceStore
     EndpointStore,
     IdempotencyStore,
     SourceStore,
+    FreshnessStore,
     SealedStore,
     RetentionStore,
     CounterStore,
+    MarkStore,
     OperationalStore,
+    AuditStore,
+    PortalStore,
+    PlacingStore,
     StoreLifecycle {}
 
 /** Operations of the command line, beside a service that may be running on the same database. */
-export interface AdministrationStore extends AccountStore, SourceStore, SealedStore, Pick<StoreLifecycle, "close"> {}
+export interface AdministrationStore
+  extends AccountStore, SourceStore, SealedStore, Pick<MarkStore, "sweepMark">, Pick<StoreLifecycle, "close"> {}

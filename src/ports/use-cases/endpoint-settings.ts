@@ -1,3 +1,4 @@
+import type { Actor } from "../../domain/audit.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { EndpointPatch } from "../stores/endpoint-store.ts";
 import type { EndpointView } from "../stores/read-store.ts";
@@ -13,14 +14,15 @@ export type RotationOutcome =
 /** Changes to endpoints by their account. Rejects with `StoreUnavailableError` or `StoreOverloadedError`. */
 export interface EndpointSettings {
   /** Changes the settings; `null` if the endpoint is unknown. Resolved means committed. */
-  patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null>;
+  patch(account: Account, endpointId: string, change: EndpointChange, by: Actor): Promise<EndpointView | null>;
   /** Replaces the signing secret, with a generated one if `signingSecret` is `null`. The old one signs for `graceSeconds` more. */
   rotateSecret(
     account: Account,
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
     keyed: KeyedRequest<RotationOutcome> | null,
+    by: Actor,
   ): Promise<RotationOutcome | IdempotencyKeyInUse>;
   /** Sets the signing secret of endpoints that are created later without one. */
-  setDefaultSecret(account: Account, signingSecret: string): Promise<void>;
+  setDefaultSecret(account: Account, signingSecret: string, by: Actor): Promise<void>;
 }

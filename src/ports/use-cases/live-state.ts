@@ -1,5 +1,5 @@
 import type { CallProgress } from "../../domain/calls/call.ts";
-import type { SourceHealth } from "../../domain/sources/source.ts";
+import type { DetectionDelays, SourceHealth } from "../../domain/sources/source.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { Notice } from "../stores/call-store.ts";
 
@@ -22,12 +22,38 @@ export type AwaitedChange = {
  */
 export type WaitEnd = "event" | "timeout" | "too_many" | "aborted" | "stopping";
 
+/** A process of the service, as of its last report. */
+export type InstanceView = {
+  /** Number of the instance; `null` for a process that has its database alone. */
+  readonly token: number | null;
+  /** Whether it is the process that was asked. */
+  readonly isThis: boolean;
+  readonly shares: readonly {
+    readonly sourceName: string;
+    /** Number of calls that it polls. */
+    readonly calls: number;
+    /** Polls per second that it may make, at most. */
+    readonly ratePerSecond: number;
+    readonly lastGoodPollAtMs: number | null;
+  }[];
+};
+
 /** State that exists only in the memory of this process. */
 export interface LiveState {
   /** Returns the progress of a call; `null` if another process polls it. */
   callProgress(callId: string, sourceName: string): CallProgress | null;
   /** Returns the sources that the account may use. */
   sources(account: Account): readonly SourceHealth[];
+  /** Returns all sources, each with the interval of its most stretched account. */
+  allSources(): readonly SourceHealth[];
+  /** Returns the processes of the service, the eldest first. */
+  instances(): readonly InstanceView[];
+  /** Returns how long the oldest due poll of this process has been due, in milliseconds; 0 if none is. */
+  oldestDuePollMs(): number;
+  /** Returns the expected delays of a source as this process observed them; `null` before its first change. */
+  detectionDelays(sourceName: string): DetectionDelays | null;
+  /** Returns the name of the source of a request that names none; `default` if none can be meant. */
+  impliedSourceName(account: Account): string;
   /** Waits for a change of a watch or of an account. Callers subscribe before they read, so that they miss no event. Never rejects. */
   changed(change: AwaitedChange, timeoutMs: number, signal: AbortSignal): Promise<WaitEnd>;
   /**

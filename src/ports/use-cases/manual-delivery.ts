@@ -1,3 +1,4 @@
+import type { Actor } from "../../domain/audit.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { DeliveryView } from "../stores/read-store.ts";
@@ -23,14 +24,22 @@ export type TestOutcome =
   /** Accepted, but the service stopped or lost the delivery before the attempt was recorded. */
   | { readonly kind: "interrupted" };
 
-export type RecoverOutcome = { readonly kind: "recovered"; readonly count: number } | RecoverRefusal;
+/** Counts are `null` if there are more than are counted; see `RecoverResult`. */
+export type RecoverOutcome =
+  | { readonly kind: "recovered"; readonly recovered: number | null; readonly hurried: number | null; readonly more: boolean }
+  | RecoverRefusal;
 
 export type ManualRefusal = Exclude<RetryOutcome | TestOutcome | RecoverOutcome, { kind: "accepted" | "attempted" | "recovered" }>;
 
 /** Attempts outside of the schedule, on request. */
 export interface ManualDelivery {
   /** Retries a delivery now. Resolves when the attempt is accepted (leased), not at its end. */
-  retry(account: Account, deliveryId: string, keyed: KeyedRequest<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse>;
+  retry(
+    account: Account,
+    deliveryId: string,
+    keyed: KeyedRequest<RetryOutcome> | null,
+    by: Actor,
+  ): Promise<RetryOutcome | IdempotencyKeyInUse>;
   /**
    * Sends a test event and resolves with the recorded attempt. A key covers the acceptance: a repeat sends no second test,
    * but makes the attempt of the first test if a crash prevented the record of its attempt.
@@ -42,5 +51,6 @@ export interface ManualDelivery {
     endpointId: string,
     span: { readonly sinceMs: number; readonly untilMs: number },
     keyed: KeyedRequest<RecoverOutcome> | null,
+    by: Actor,
   ): Promise<RecoverOutcome | IdempotencyKeyInUse>;
 }

@@ -1,4 +1,5 @@
-import type { PayloadFormat } from "../../domain/events/payload.ts";
+import type { Actor } from "../../domain/audit.ts";
+import type { EndpointFormat } from "../../domain/webhooks/webhook-content.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
 import type { Account } from "../stores/account-store.ts";
 import type { HookView, WatchView } from "../stores/read-store.ts";
@@ -9,24 +10,38 @@ export type FieldError = { readonly pointer: string; readonly detail: string };
 
 /** Settings of the endpoint that a registration names. A field is `null` if the client left it out. */
 export type EndpointRequest = {
-  readonly format: PayloadFormat | null;
+  readonly format: EndpointFormat | null;
+  /** Stored text of the template; not `null` if the format is `template`. */
+  readonly request: string | null;
   readonly headers: Readonly<Record<string, string>> | null;
   readonly signingSecret: string | null;
 };
+
+/** Request for a watch of a call that is about to be placed. */
+export type PlacedWatchRequest = Omit<WatchRequest, "callSid">;
 
 /** Request for a watch. Its syntax was checked, but not its addresses, source and quotas. */
 export type WatchRequest = EndpointRequest & {
   readonly callSid: string;
   readonly callbackUrl: string | null;
+  /** Whether the callback URL was left out, so that the account must have a hook. An explicit `null` says that the client reads the feed. */
+  readonly needsHook: boolean;
   readonly filter: EventFilter;
   readonly metadata: Readonly<Record<string, string>>;
-  readonly sourceName: string;
+  /** `null` if the request names none: `default`, or the only source that was made for the account alone. */
+  readonly sourceName: string | null;
   readonly expiresAtMs: number | null;
+  /** Valid `traceparent` of the request (W3C Trace Context); `null` without one. */
+  readonly trace: string | null;
 };
 
 /** `slug` completes `urn:ringback:problem:`. */
 export type Refusal =
-  | { readonly kind: "invalid"; readonly slug: "invalid-request" | "no-source" | "blocked-address"; readonly errors: readonly FieldError[] }
+  | {
+      readonly kind: "invalid";
+      readonly slug: "invalid-request" | "no-source" | "blocked-address" | "cannot-place";
+      readonly errors: readonly FieldError[];
+    }
   | {
       readonly kind: "conflict";
       readonly slug: "watch-differs" | "endpoint-differs";
@@ -56,6 +71,19 @@ export type HookRequest = EndpointRequest & {
 
 export type HookOutcome = { readonly kind: "created" | "existing"; readonly view: HookView; readonly secret: string | null } | Refusal;
 
+/** Change of a watch: fields that are absent stay. An `expiresAtMs` of `null` is the default deadline, from now. */
+export type WatchChange = {
+  readonly filter?: EventFilter;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly expiresAtMs?: number | null;
+};
+
+export type WatchChangeOutcome =
+  | { readonly kind: "changed"; readonly view: WatchView }
+  | { readonly kind: "unknown" }
+  | { readonly kind: "ended" }
+  | Refusal;
+
 /** Registrations. Resolved means committed; rejects with `StoreUnavailableError` or `StoreOverloadedError` if nothing was accepted. */
 export interface Registration {
   registerWatch(
@@ -70,9 +98,16 @@ export interface Registration {
     keyed: KeyedRequest<BatchOutcome> | null,
   ): Promise<BatchOutcome | IdempotencyKeyInUse>;
   /** Removes a watch and cancels its pending deliveries; with `purge`, deletes its events too. False if the id is unknown. */
-  removeWatch(account: Account, watchId: string, purge: boolean): Promise<boolean>;
+  removeWatch(account: Account, watchId: string, purge: boolean, by: Actor): Promise<boolean>;
+  /** Changes an active watch, for the events that are written afterwards. */
+  changeWatch(account: Account, watchId: string, change: WatchChange): Promise<WatchChangeOutcome>;
   /** Registers a hook, which receives the events of all watches of the account. */
-  registerHook(account: Account, request: HookRequest, keyed: KeyedRequest<HookOutcome> | null): Promise<HookOutcome | IdempotencyKeyInUse>;
+  registerHook(
+    account: Account,
+    request: HookRequest,
+    keyed: KeyedRequest<HookOutcome> | null,
+    by: Actor,
+  ): Promise<HookOutcome | IdempotencyKeyInUse>;
   /** Removes a hook and cancels deliveries that are pending for it alone. Unknown ids are ignored. */
-  removeHook(account: Account, hookId: string): Promise<void>;
+  removeHook(account: Account, hookId: string, by: Actor): Promise<void>;
 }

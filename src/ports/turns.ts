@@ -1,0 +1,8 @@
+/** Turns of the event loop for long computations, so that a large request of one account does not hold up all others. */
+export interface Turns {
+  /**
+   * Maps items in slices of a hundred, each in a turn of the event loop that no other such slice has; accounts take turns.
+   * What fits into one slice is mapped at once. Rejects with what `map` throws.
+   */
+  map<Item, Result>(accountId: string, items: readonly Item[], map: (item: Item, index: number) => Result): Promise<readonly Result[]>;
+}

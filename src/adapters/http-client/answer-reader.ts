@@ -1,5 +1,6 @@
 import { HeaderFields, framingOf, isFieldLine, listOf, mayBecomeStatusLine, parseStatusLine } from "./answer-head.ts";
-import type { AnswerHeaders, StatusLine } from "./answer-head.ts";
+import type { AnswerHeaders, Framing, StatusLine } from "./answer-head.ts";
+import type { AnswerRoom } from "./answer-budget.ts";
 
 /** Maximum size of one head, and of all interim answers together. */
 const headMaxBytes = 64 * 1024;
@@ -9,6 +10,8 @@ export type AnswerLimits = {
   readonly bodyMaxBytes: number;
   /** Number of bytes that are kept from the beginning of the body. */
   readonly keepBytes: number;
+  /** Room that a body takes before it is read; unlimited if left out. */
+  readonly room?: AnswerRoom;
 };
 
 const carriageReturn = 0x0d;
@@ -20,7 +23,7 @@ const strictChunkSize = /^[0-9a-f]+(?:;[\t\x20-\x7e\x80-\xff]*)?$/i;
  */
 const usualChunkLineBytes = 16;
 
-type Phase = "status_line" | "fields" | "counted" | "until_close" | "chunk_size" | "chunk" | "chunk_end" | "trailers" | "over";
+type Phase = "status_line" | "fields" | "counted" | "until_close" | "chunk_size" | "chunk" | "chunk_end" | "trailers" | "waiting" | "over";
 
 /**
  * Reader of one answer of HTTP/1.x and the interim answers before it, as tolerant as RFC 9112 permits a client. No library
@@ -49,6 +52,13 @@ export class AnswerReader {
   #isCut = false;
   #mayPersist = true;
   #fault: string | null = null;
+  /** Called when a wait for room is over; set by the connection. */
+  onResumed: (() => void) | null = null;
+  #roomBytes = 0;
+  #cancelWait: (() => void) | null = null;
+  /** Phase after the wait for room, and the bytes that arrived before it. */
+  #nextPhase: Phase = "over";
+  #arrived: Buffer | null = null;
 
   constructor(limits: AnswerLimits) {
     this.#limits = limits;
@@ -104,6 +114,19 @@ export class AnswerReader {
     return this.#phase === "over";
   }
 
+  /** Whether the reader takes no bytes until there is room for the body. */
+  get isWaiting(): boolean {
+    return this.#phase === "waiting";
+  }
+
+  /** Gives the room of the body back, once nothing uses the body any more. May be called twice. */
+  releaseRoom(): void {
+    this.#cancelWait?.();
+    this.#cancelWait = null;
+    if (this.#roomBytes > 0) this.#limits.room?.giveBack(this.#roomBytes);
+    this.#roomBytes = 0;
+  }
+
   /** Whether the connection may carry another request: the answer followed the grammar, and its headers keep the connection open. */
   get mayPersist(): boolean {
     return this.#phase === "over" && this.#isWhole && !this.#isCut && this.#mayPersist;
@@ -116,6 +139,10 @@ export class AnswerReader {
     let text: string | null = null;
     let at = 0;
     while (at < bytes.length && this.#phase !== "over") {
+      if (this.#phase === "waiting") {
+        this.#arrived = bytes.subarray(at);
+        return;
+      }
       if (this.#phase === "counted" || this.#phase === "until_close" || this.#phase === "chunk") at = this.#readBody(bytes, at);
       else at = this.#readLine((text ??= bytes.toString("latin1")), at);
     }
@@ -193,18 +220,43 @@ export class AnswerReader {
     this.#headBytes = 0;
     if (statusLine === null || isInterim(statusLine)) return this.#endInterim(headBytes);
     const { framing, codings, isStrict: isFramedStrictly } = framingOf({ statusCode: statusLine.statusCode, headers });
-    if (framing.kind === "invalid") {
-      this.#statusLine = null;
-      this.#fail(framing.reason);
-      return;
-    }
     this.#isHeadWhole = true;
+    // The body has no end that could be found. The status came and counts, as it does before a body that breaks off.
+    if (framing.kind === "invalid") return this.#fail(framing.reason);
     this.#codings = codings;
     const persists = framing.kind !== "until_close" && isKeptOpen(statusLine, headers);
     if (!persists || !isFramedStrictly) this.#mayPersist = false;
     if (framing.kind === "chunked") this.#phase = "chunk_size";
     else if (framing.kind === "until_close") this.#phase = "until_close";
     else this.#expect("counted", framing.bytes);
+    this.#takeRoom(framing, codings);
+  }
+
+  /** Takes room for the body, of its longest length if that is unknown, and once more for a decoded copy. */
+  #takeRoom(framing: Framing, codings: readonly string[]): void {
+    const { room, keepBytes } = this.#limits;
+    const length = framing.kind === "counted" ? Math.min(framing.bytes, keepBytes) : keepBytes;
+    const bytes = codings.length === 0 ? length : length + keepBytes;
+    if (room === undefined || length === 0) return;
+    if (room.tryTake(bytes)) {
+      this.#roomBytes = bytes;
+      return;
+    }
+    this.#nextPhase = this.#phase;
+    this.#phase = "waiting";
+    this.#cancelWait = room.wait(bytes, () => this.#resume(bytes));
+  }
+
+  #resume(bytes: number): void {
+    this.#roomBytes = bytes;
+    // The exchange ended while it waited.
+    if (this.#cancelWait === null) return this.releaseRoom();
+    this.#cancelWait = null;
+    this.#phase = this.#nextPhase;
+    const arrived = this.#arrived;
+    this.#arrived = null;
+    if (arrived !== null) this.feed(arrived);
+    this.onResumed?.();
   }
 
   /**

@@ -61,6 +61,16 @@ export class Exchange extends ReuseAwareHandler implements Dispatcher.DispatchHa
     this.#controller?.abort(over);
   }
 
+  /** Whether the request was handed to a connection, so that bytes of it may have left. */
+  get hasBegun(): boolean {
+    return this.#controller !== null;
+  }
+
+  /** Gives the room of the answer back, once nothing uses it any more. */
+  release(): void {
+    this.#reader.releaseRoom();
+  }
+
   /** Ends the exchange because its `timeoutMs` have passed. */
   timeOut(timeoutMs: number): void {
     const stage = this.#controller === null ? (this.link?.dialStage ?? "address") : "answer";

@@ -25,16 +25,23 @@ export class HttpConnection {
   #reader: AnswerReader | null = null;
   #requestCount = 0;
   #isExpired = false;
+  /** Makes undici read on. */
+  readonly #resume: () => void;
   /** Answer for the last keep-alive hint. Nearly every answer of a peer has the same hint. */
   #hint: { readonly text: string | null; readonly answer: Buffer } = { text: null, answer: staysOpen };
 
   /** `socket`: connected, and not yet read. */
   constructor(socket: Socket, maxAgeMs: number) {
     const read = socket.read.bind(socket);
+    this.#resume = () => void socket.emit("readable");
     socket.read = (size) => {
+      // A reader that waited for room may have had its whole answer.
+      if (this.#reader?.isOver === true) return this.#settle(this.#reader);
+      if (this.#waits) return null;
       for (let bytes: unknown = read(size); bytes instanceof Buffer; bytes = read(size)) {
         const answer = this.#take(bytes, socket);
         if (answer !== null) return answer;
+        if (this.#waits) return null;
       }
       return null;
     };
@@ -50,8 +57,13 @@ export class HttpConnection {
   /** Passes the answer of the next request to `reader`. `isReused`: the connection has carried a request before. */
   begin(reader: AnswerReader): { readonly isReused: boolean } {
     this.#reader = reader;
+    reader.onResumed = this.#resume;
     this.#requestCount += 1;
     return { isReused: this.#requestCount > 1 };
+  }
+
+  get #waits(): boolean {
+    return this.#reader?.isWaiting === true;
   }
 
   #take(bytes: Buffer, socket: Socket): Buffer | null {
@@ -63,7 +75,11 @@ export class HttpConnection {
       return null;
     }
     reader.feed(bytes);
-    if (!reader.isOver) return null;
+    return reader.isOver ? this.#settle(reader) : null;
+  }
+
+  /** Returns the answer that keeps or closes the connection after the reader is over. */
+  #settle(reader: AnswerReader): Buffer {
     this.#reader = null;
     if (!reader.mayPersist || this.#isExpired || (reader.statusCode ?? 0) >= 500) return closes;
     const hint = headerOf(reader.headers, "keep-alive");

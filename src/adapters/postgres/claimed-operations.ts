@@ -8,6 +8,9 @@ import type {
 } from "../../ports/stores/idempotency-store.ts";
 import { operationFlows } from "../sql/operation-flows.ts";
 import type { OperationFlow } from "../sql/operation-flows.ts";
+import { createPortalLink } from "../sql/portal/portal-links.ts";
+import { createKey } from "../sql/accounts/api-keys.ts";
+import * as placings from "../sql/placings/placings.ts";
 import { insertStoredAnswer } from "../sql/registration/stored-answers.ts";
 import type { Transaction } from "./connection/transaction.ts";
 import { claimManualRetry, createTest } from "./deliveries/claims.ts";
@@ -38,7 +41,11 @@ export function operationsUnderKey(claim: IdempotencyClaim, run: RunClaimed): Cl
     rotateSecret: claimed(operationFlows.rotateSecret, (tx, _token, request) => secrets.writes.rotateSecret(tx, request)),
     recover: claimed(operationFlows.recover, (tx, _token, request) => recover(tx, request)),
     claimManualRetry: claimed(operationFlows.claimManualRetry, claimManualRetry),
+    freePlacing: claimed(operationFlows.freePlacing, (tx, _token, request) => placings.writes.freePlacing(tx, request)),
+    keepAnswer: claimed(operationFlows.keepAnswer, (tx, _token, request) => storedAnswers.writes.keepAnswer(tx, request)),
     createTest: claimed(operationFlows.createTest, createTest),
+    createPortalLink: claimed(operationFlows.createPortalLink, (tx, _token, request) => createPortalLink(tx, request)),
+    createKey: claimed(operationFlows.createKey, (tx, _token, request) => createKey(tx, request)),
   };
 }
 
@@ -54,8 +61,10 @@ async function runOnce<Result>(
 ): Promise<ClaimedRun<Result>> {
   const lock = await tx.get("select pg_try_advisory_xact_lock($1::bigint) as taken", lockKeyOf(claim));
   if (lock?.["taken"] !== true) return { kind: "running" };
-  const stored = await storedAnswers.reads.findStoredAnswer(tx, claim);
+  // Sent together. An account without room loses some expired answers also if this key has an answer.
+  const [stored, noRoom] = await Promise.all([storedAnswers.reads.findStoredAnswer(tx, claim), storedAnswers.checkRoom(tx, claim)]);
   if (stored !== null) return stored;
+  if (noRoom !== null) return noRoom;
   const result = await operation();
   const draft = draftAnswer(result);
   if (draft !== null) await insertStoredAnswer(tx, claim, draft);

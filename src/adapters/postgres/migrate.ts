@@ -1,7 +1,8 @@
 import { pendingMigrations, readMigrations } from "../sql/migrations.ts";
 import type { Migration } from "../sql/migrations.ts";
 import { connectClient } from "./connection/session.ts";
-import { alignFeed } from "./reading/feed.ts";
+import { refuseUnsuitable } from "./connection/suitability.ts";
+import { alignFeed } from "./connection/feed-epochs.ts";
 import type pg from "pg";
 
 const folder = new URL("./migrations/", import.meta.url);
@@ -21,6 +22,7 @@ const lockKey = 7_464_622_225;
 export async function migrate(connectionString: string, known = readMigrations(folder)): Promise<number> {
   const client = await connectClient(connectionString, "ringback migrate");
   try {
+    await refuseUnsuitable(client, connectionString);
     let applied = 0;
     while (await applyNext(client, known)) applied += 1;
     return applied;

@@ -18,7 +18,7 @@ import { reserveKeys } from "./keys/id-slots.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./instances/notifications.ts";
 import { bindOperations } from "./operations.ts";
-import { toStartupError } from "./connection/failures.ts";
+import { startupErrorOf } from "./connection/startup-errors.ts";
 import { createSharedSourceStore } from "./instances/source-gates.ts";
 import { createPostgresStore } from "./store.ts";
 import pRetry, { AbortError } from "p-retry";
@@ -52,7 +52,7 @@ export type OpenPostgres = {
   close(): Promise<void>;
 };
 
-const closeWithinMs = 3000;
+const closeWithinMs = 2000;
 const retry = { retries: Infinity, minTimeout: 500, maxTimeout: 10_000, randomize: true } as const;
 
 const signalOf: Readonly<Record<ChangeKind, InstanceSignal | null>> = {
@@ -75,7 +75,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
     try {
       await migrate(connectionString);
     } catch (error) {
-      const startupError = toStartupError(error);
+      const startupError = await startupErrorOf(error, connectionString);
       if (startupError !== null) throw new AbortError(startupError);
       if (!isWaiting) logger.warn({ error: messageOf(error) }, "store.unreachable");
       isWaiting = true;
@@ -101,9 +101,10 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenPostgr
 export async function openPostgresAdministration(
   connectionString: string,
 ): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
-  const migrations = await migrate(connectionString).catch((error: unknown) => {
+  const migrations = await migrate(connectionString).catch(async (error: unknown) => {
     throw (
-      toStartupError(error) ?? new StartupError(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error })
+      (await startupErrorOf(error, connectionString)) ??
+      new StartupError(`the database of DATABASE_URL cannot be reached: ${messageOf(error)}`, { cause: error })
     );
   });
   // Administration cannot detect running instances, so it always signals.
@@ -157,6 +158,7 @@ function assemble(options: PostgresOptions): OpenPostgres & { prepare(): Promise
       const sentAtMonotonicMs = clock.monotonicMs();
       const row = await db.get("select (extract(epoch from clock_timestamp()) * 1000)::double precision as now_ms");
       clock.recordDatabaseTime(row?.["now_ms"] as number, sentAtMonotonicMs);
+      await db.beginEpoch();
       // Until the instance joins and has a slot.
       useKeys(await reserveKeys(db));
     },
@@ -173,8 +175,7 @@ function assemble(options: PostgresOptions): OpenPostgres & { prepare(): Promise
       onUnavailable = listener;
     },
     async close() {
-      await peerNotifier.close();
-      await waitAtMost(closeWithinMs, store.close());
+      await Promise.all([peerNotifier.close(), waitAtMost(closeWithinMs, store.close())]);
     },
   };
 }

@@ -3,7 +3,9 @@ import * as shared from "../sql/operations.ts";
 import { viewReads } from "../sql/reading/views.ts";
 import type { Queries } from "./connection/queries.ts";
 import type { Transaction } from "./connection/transaction.ts";
+import * as accounts from "./accounts/accounts.ts";
 import * as operationalEvents from "./attempts/operational-events.ts";
+import * as commitPortion from "./calls/commit-portion.ts";
 import * as unownedCalls from "./calls/unowned-calls.ts";
 import * as watchedCalls from "./calls/watched-calls.ts";
 import type { Database } from "./connection/database.ts";
@@ -12,7 +14,11 @@ import * as claims from "./deliveries/claims.ts";
 import * as recovery from "./deliveries/recover.ts";
 import * as schedule from "./deliveries/schedule.ts";
 import * as sendJobs from "./deliveries/send-jobs.ts";
+import * as expiringKeys from "./keys/expiring-keys.ts";
 import * as serverKeys from "./keys/server-keys.ts";
+import * as markRows from "../sql/marks/mark-rows.ts";
+import * as sweep from "./marks/sweep.ts";
+import * as placings from "./placings/placings.ts";
 import * as deliveryReading from "./reading/deliveries.ts";
 import * as endpointReading from "./reading/endpoints.ts";
 import * as eventReading from "./reading/events.ts";
@@ -41,9 +47,11 @@ type Operations<Scope extends readonly unknown[]> = {
 /** Statements on any connection; they read committed data. */
 const reads = {
   ...shared.reads,
+  ...accounts.reads,
   ...serverKeys.reads,
   ...deliveryReading.reads,
   ...sendJobs.reads,
+  ...markRows.reads,
   ...eventReading.reads,
   ...stats.reads,
   ...watchReading.reads,
@@ -55,24 +63,33 @@ const reads = {
 /** Operations of one transaction each. The instance need not be registered. */
 const writes = {
   ...shared.writes,
+  ...accounts.writes,
   ...claims.writes,
   ...recovery.writes,
   ...schedule.writes,
   ...endpointRegistration.writes,
+  ...placings.writes,
   ...hookRegistration.writes,
   ...secrets.writes,
+  ...storedAnswers.writes,
+  ...sweep.writes,
   ...watchRegistration.writes,
 } satisfies Operations<[Transaction]>;
 
 /** Operations of one transaction each. Only a registered instance may commit them. */
 const ownerWrites = {
   ...operationalEvents.ownerWrites,
+  ...placings.ownerWrites,
   ...unownedCalls.ownerWrites,
+  ...watchedCalls.ownerWrites,
+  ...commitPortion.ownerWrites,
   ...claims.ownerWrites,
 } satisfies Operations<[Transaction, number]>;
 
 /** Operations of several statements or transactions. */
 const composites = {
+  ...expiringKeys.composites,
+  ...operationalEvents.composites,
   ...watchedCalls.composites,
   ...dueClaims.composites,
   ...serverKeys.composites,

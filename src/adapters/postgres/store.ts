@@ -7,6 +7,7 @@ import type { RegisterWatchResult, WatchDraft } from "../../ports/stores/registr
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import { BatchQueue } from "./connection/batch-queue.ts";
 import { operationFlows } from "../sql/operation-flows.ts";
+import type { OperationFlow } from "../sql/operation-flows.ts";
 import { operationsUnderKey } from "./claimed-operations.ts";
 import type { RunClaimed } from "./claimed-operations.ts";
 import type { Database } from "./connection/database.ts";
@@ -27,6 +28,8 @@ const batchLimit = 500;
  * must leave connections to the rest of the service.
  */
 const claimedLimit = 4;
+/** Maximum number of concurrent portions of transitions and marks: one account may have a thousand calls with marks. */
+const portionLimit = 2;
 
 /**
  * Creates the store of an instance on a migrated database. While the server cannot be reached, operations reject with
@@ -67,18 +70,40 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     batchSize: claimedLimit,
     queueLimit,
   });
+  const operations = bindOperations(db);
+  const portions = new BatchQueue<Portion, PromiseSettledResult<ChargedPortion>>({
+    run: (items) => Promise.allSettled(items.map(({ run }) => run())),
+    flow: {
+      flowOf: ({ accountId }) => accountId,
+      costOf: ({ cost }) => cost,
+      isRefusable: false,
+      chargeWritten: (result, charge) => (result.status === "fulfilled" ? result.value.chargeWritten(charge) : undefined),
+    },
+    batchLimit: Infinity,
+    batchSize: portionLimit,
+    queueLimit,
+  });
+  /** Runs a portion in the turn of its account. */
+  const queued = async <Request extends { readonly accountId: string }, Result>(
+    { costOf, chargeWritten }: OperationFlow<[Request], Result>,
+    request: Request,
+    operation: (request: Request) => Promise<Result>,
+  ): Promise<Result> => {
+    const { promise, resolve } = Promise.withResolvers<Result>();
+    const run = async (): Promise<ChargedPortion> => {
+      const result = await operation(request);
+      resolve(result);
+      return { chargeWritten: (charge) => chargeWritten?.(result, charge) };
+    };
+    valueOf(await portions.push({ accountId: request.accountId, cost: costOf(request), run }));
+    return promise;
+  };
   let closing: Promise<void> | null = null;
   return {
-    ...bindOperations(db),
-    commitCall: async (commit) => {
-      try {
-        return await commits.push(commit);
-      } catch (error) {
-        if (!(error instanceof InstanceFencedError)) throw error;
-        // This instance was evicted, so another instance owns its calls.
-        return { kind: "stale", call: null };
-      }
-    },
+    ...operations,
+    commitCall: (commit) => staleIfFenced(commits.push(commit)),
+    commitPortion: (request) => staleIfFenced(queued(operationFlows.commitPortion, request, operations.commitPortion)),
+    sweepMark: (request) => queued(operationFlows.sweepMark, request, operations.sweepMark),
     recordAttempt: async (record) => {
       const success = asPlainSuccess(db.policy, record);
       return (success === null ? null : await successes.push(success)) ?? attempts.push(record);
@@ -88,12 +113,22 @@ export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit
     fatal: Promise.withResolvers<Error>().promise,
     close: () =>
       (closing ??= (async () => {
-        await Promise.all([commits.close(), successes.close(), registrations.close(), claimed.close()]);
+        await Promise.all([commits.close(), portions.close(), successes.close(), registrations.close(), claimed.close()]);
         // Successes that need locks went on to this queue.
         await attempts.close();
         await db.close();
       })()),
   };
+}
+
+/** Resolves as stale if this instance was evicted, because another instance then owns its calls. */
+async function staleIfFenced(committing: Promise<CallCommitResult>): Promise<CallCommitResult> {
+  try {
+    return await committing;
+  } catch (error) {
+    if (!(error instanceof InstanceFencedError)) throw error;
+    return { kind: "stale", call: null };
+  }
 }
 
 async function registerAll(
@@ -107,6 +142,11 @@ async function registerAll(
   return requests.map(({ length }) => results.slice(from, (from += length)));
 }
 
+/** A portion of a transition or of a mark. */
+type Portion = { readonly accountId: string; readonly cost: number; readonly run: () => Promise<ChargedPortion> };
+/** A portion that was committed. */
+type ChargedPortion = { readonly chargeWritten: (charge: (flow: string, cost: number) => void) => void };
+
 type ClaimedWork = {
   readonly accountId: string;
   readonly cost: number;
@@ -116,9 +156,13 @@ type ClaimedWork = {
 function runClaimedIn(queue: BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>, accountId: string): RunClaimed {
   return async <Result>(cost: number, work: (tx: Transaction, token: number) => Promise<ClaimedRun<Result>>) => {
     const settled = await queue.push({ accountId, cost, work });
-    if (settled.status === "rejected") throw settled.reason;
-    return settled.value as ClaimedRun<Result>;
+    return valueOf(settled) as ClaimedRun<Result>;
   };
+}
+
+function valueOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === "rejected") throw settled.reason;
+  return settled.value;
 }
 
 /** Runs a transaction that any registered instance may commit. If this instance was evicted, it joins again and repeats the transaction. */

@@ -2,7 +2,6 @@ import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Page, PageRequest } from "../../ports/stores/read-store.ts";
 
 const integerCursor = /^\d{1,16}$/;
-const pairCursor = /^(?:\d{1,15}\.)?\d{1,15}$/;
 
 /** Encodes the key of the last row as a cursor, so that inserts do not shift pages. Clients treat cursors as opaque. The decoder checks each cursor that a client sends. */
 export function encodeCursor(key: string | number): string {
@@ -11,15 +10,6 @@ export function encodeCursor(key: string | number): string {
 
 export function decodeNumberCursor(cursor: string): number {
   return Number(decode(cursor, integerCursor));
-}
-
-/**
- * Decodes two numbers, the more significant first. A single number is the less significant one: SQLite issues such cursors, and
- * events moved from SQLite have 0 as the more significant number.
- */
-export function decodePairCursor(cursor: string): readonly [number, number] {
-  const [minor = 0, major = 0] = decode(cursor, pairCursor).split(".").map(Number).toReversed();
-  return [major, minor];
 }
 
 /** Builds a page from at most `limit + 1` rows; the extra row shows that there is a next page. */

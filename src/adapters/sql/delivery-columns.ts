@@ -30,6 +30,8 @@ const columnByField: Readonly<Record<StateField, StateColumn>> = {
   attemptCount: { name: "attempt_count", type: "integer", onPlainSuccess: { constant: "1" } },
   stepsSpent: { name: "steps_spent", type: "integer", onPlainSuccess: "unchanged" },
   nextAttemptAtMs: { name: "next_attempt_at", type: "bigint", onPlainSuccess: { constant: "null" } },
+  scheduledAtMs: { name: "scheduled_at", type: "bigint", onPlainSuccess: "unchanged" },
+  lastRecovery: { name: "last_recovery", type: "integer", onPlainSuccess: "unchanged" },
   firstAttemptAtMs: { name: "first_attempt_at", type: "bigint", onPlainSuccess: "decided" },
   firstFailedAtMs: { name: "first_failed_at", type: "bigint", onPlainSuccess: "unchanged" },
   settledAtMs: { name: "settled_at", type: "bigint", onPlainSuccess: "decided" },

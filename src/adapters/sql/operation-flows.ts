@@ -32,7 +32,9 @@ export const sharedFlows = {
   deliveries: "*deliveries",
   /** Work of the instance, one loop at a time: ownership of calls, sources, keys, retention. */
   instance: "*instance",
-  /** Requests without a known account: lookups of API keys, probes, metrics. */
+  /** Lookups of API keys that were not found before, which anybody may send. */
+  unknownKeys: "*unknown keys",
+  /** Other requests without a known account: probes, metrics. */
   requests: "*requests",
   schedule: "*schedule",
 } as const;
@@ -73,6 +75,13 @@ export const operationFlows: {
     isRefusable: false,
     chargeWritten: (result, charge) => (result.kind === "committed" ? chargeEvents(result, charge) : undefined),
   },
+  // Hundreds of events and deliveries: a group has at most two portions, however many crowded calls an account has.
+  commitPortion: {
+    flowOf: named,
+    costOf: () => 500,
+    isRefusable: false,
+    chargeWritten: (result, charge) => (result.kind === "committed" ? chargeEvents(result, charge) : undefined),
+  },
   recordAttempt: {
     flowOf: named,
     costOf: one,
@@ -81,6 +90,7 @@ export const operationFlows: {
   },
   registerWatches: { flowOf: flowOfDrafts, costOf: costOfDrafts, isRefusable: true },
   registerHook: request,
+  patchWatch: request,
   removeWatch: request,
   removeHook: request,
   patchEndpoint: request,
@@ -88,15 +98,37 @@ export const operationFlows: {
   claimManualRetry: request,
   createTest: request,
   recover: request,
+  // An account waits for its own marks and the others go between their portions. A portion is as many rows as a request may change at once.
+  sweepMark: {
+    flowOf: named,
+    costOf: () => 100,
+    isRefusable: false,
+    chargeWritten: (result, charge) => (result.kind === "swept" ? chargeEvents(result, charge) : undefined),
+  },
+
+  createPlacing: request,
+  // Ends a placing whose trigger was sent, so that its key does not stay in use.
+  dropPlacing: { ...request, isRefusable: false },
+  freePlacing: request,
+  losePlacings: { ...instance, costOf: ({ limit }) => limit },
+  findPlacing: request,
+  getPlacing: requestOf,
+  listPlacings: pageRequest,
 
   findStoredAnswer: request,
+  keepAnswer: request,
   getWatch: requestOf,
   getEvent: requestOf,
   getDelivery: requestOf,
   getEndpoint: requestOf,
+  countAttempts: { ...request, costOf: ({ endpointIds }) => read(endpointIds.length) },
+  // A week has 168 hours, each with a few kinds.
+  readActivity: { ...request, costOf: () => read(400) },
   getHook: requestOf,
   getCall: request,
+  listAudit: pageRequest,
   listWatches: pageRequest,
+  listWatchesByMetadata: pageRequest,
   listWatchEvents: pageRequest,
   listDeliveries: pageRequest,
   listEndpoints: pageRequest,
@@ -104,7 +136,12 @@ export const operationFlows: {
   listRecentEvents: pageRequest,
   readFeed: pageRequest,
 
-  findAccountByKey: sharedRequest,
+  // A flood of unknown keys keeps the look-up of a known one waiting for one of its own.
+  findAccountByKey: {
+    flowOf: (_fingerprints, knownAccountId) => knownAccountId ?? sharedFlows.unknownKeys,
+    costOf: one,
+    isRefusable: true,
+  },
   // Stores the answer of a request that was accepted before.
   completeAnswer: { ...sharedRequest, isRefusable: false },
   checkWritable: sharedRequest,
@@ -118,23 +155,46 @@ export const operationFlows: {
   readTargets: { flowOf: shared(sharedFlows.deliveries), costOf: (endpointIds) => read(endpointIds.length), isRefusable: false },
   getAccount: { ...requestOf, isRefusable: false },
   loadWatchedCalls: { ...instance, costOf: readPage },
+  parkCalls: { ...instance, costOf: lengthOf },
   releaseCalls: { ...instance, costOf: lengthOf },
-  publishSourceEvent: instance,
+  publishSourceEvent: { ...instance, costOf: ({ limit }) => limit },
+  publishOverdue: { ...instance, costOf: ({ limit }) => limit },
   deleteExpired: { ...instance, costOf: ({ limit }) => limit },
   // A portion takes as long as some tens of rows that are written.
   recountPortion: { ...instance, costOf: () => 50 },
   // Operations that were requested before carry times of before the step.
   moveSchedule: { flowOf: shared(sharedFlows.schedule), costOf: () => 1000, isRefusable: false, isAfterAll: true },
   listSources: instance,
+  listMarkedAccounts: instance,
   setSource: instance,
+  removeSource: instance,
+  listStatusAges: instance,
+  appendStatusAges: { ...instance, costOf: lengthOf },
   ensureAccount: instance,
   createAccount: instance,
+  setAccount: instance,
+  setAccountState: instance,
+  removeAccount: instance,
+  listDisabledAccounts: instance,
+  listAccounts: { ...instance, costOf: () => 1000 },
+  recordActivity: { ...instance, costOf: lengthOf },
   findAccount: instance,
   findOldestAccount: instance,
   ensureKey: instance,
-  createKey: instance,
-  listKeys: instance,
-  revokeKey: instance,
+  createKey: { ...request, flowOf: ({ accountId }) => accountId ?? sharedFlows.instance },
+  listKeys: { ...request, flowOf: (accountId) => accountId ?? sharedFlows.instance },
+  pageKeys: pageRequest,
+  createPortalLink: request,
+  listPortalLinks: pageRequest,
+  revokePortalLink: request,
+  // Anybody may ask for a link.
+  findPortalLink: { flowOf: shared(sharedFlows.unknownKeys), costOf: one, isRefusable: true },
+  usePortalLink: request,
+  // Pages of the operator.
+  listAllAudit: { ...sharedRequest, costOf: readPage },
+  revokeKey: { ...request, flowOf: ({ accountId }) => accountId ?? sharedFlows.instance },
+  noteKeyUses: { ...instance, costOf: lengthOf },
+  announceExpiringKeys: { ...instance, costOf: ({ limit }) => limit },
   setDefaultSecret: instance,
   readKeyIds: instance,
   listSealed: { ...instance, costOf: readPage },

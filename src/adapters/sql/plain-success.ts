@@ -27,6 +27,8 @@ const untried: Omit<DeliveryState, "id"> = {
   attemptCount: 0,
   stepsSpent: 0,
   nextAttemptAtMs: null,
+  scheduledAtMs: null,
+  lastRecovery: null,
   firstAttemptAtMs: null,
   firstFailedAtMs: null,
   settledAtMs: null,
@@ -35,18 +37,28 @@ const noPause = { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0
 
 /** Returns the state that `isHealthy` asks for. Of a success, neither id nor origin of the endpoint matters. */
 function healthy(nowMs: number): Omit<AttemptInput, "delivery" | "attempt"> {
-  const health = { ...noPause, consecutiveFailures: 0, failingSinceMs: null, lastSuccessAtMs: nowMs, pauseReason: null };
+  const health = {
+    ...noPause,
+    consecutiveFailures: 0,
+    failingSinceMs: null,
+    lastSuccessAtMs: nowMs,
+    pauseReason: null,
+    recoveries: 0,
+    recoveredAtMs: null,
+    isReportedFailing: false,
+  };
   return {
     endpointId: "",
     origin: "",
     endpoint: { state: "enabled", reason: null, sinceMs: null, health },
     host: { ...noPause, rateLimits: { endpointId: null, atMs: null, otherAtMs: null } },
     isTest: false,
+    isReported: false,
   };
 }
 
 /** Condition that a success changes nothing of an endpoint `p` and its host `h`, `last_success_at` excepted. */
-export const isHealthy = `p.state = 'enabled' and p.consecutive_failures = 0 and p.failing_since is null and p.paused_until is null
+export const isHealthy = `p.state = 'enabled' and p.consecutive_failures = 0 and p.reported_failing = false and p.failing_since is null and p.paused_until is null
   and p.consecutive_pauses = 0 and h.paused_until is null and h.consecutive_pauses = 0`;
 
 /** Columns of deliveries that a plain success sets. */
@@ -66,4 +78,5 @@ export const plainSuccessConstants: readonly string[] = [
   ),
   "due_at = null",
   "lease_token = null",
+  "retry_accepted_at = null",
 ];

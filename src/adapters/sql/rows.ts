@@ -1,6 +1,7 @@
 import { deliveryStateOf } from "./delivery-columns.ts";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { CallStatus } from "../../domain/calls/call.ts";
+import { defaultPlacingsPerDay, defaultPlacingsPerMinute } from "../../domain/calls/placing.ts";
 import type { Delivery } from "../../domain/deliveries/delivery.ts";
 import type { HostStatus } from "../../domain/deliveries/delivery-decision.ts";
 import type { Endpoint, EndpointHealth } from "../../domain/deliveries/endpoint.ts";
@@ -9,8 +10,9 @@ import { decodeId, encodeId } from "../../domain/ids.ts";
 import type { IdPrefix } from "../../domain/ids.ts";
 import { filterFromRow, isStillSubscribed } from "../../domain/events/event-filter.ts";
 import type { EventFilter } from "../../domain/events/event-filter.ts";
+import { keyScopes } from "../../domain/secrets/key-scopes.ts";
 import type { Watch } from "../../domain/calls/watch.ts";
-import type { Account, ApiKeyView } from "../../ports/stores/account-store.ts";
+import type { Account, ApiKey, ApiKeyView } from "../../ports/stores/account-store.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import type { StoredSource } from "../../ports/stores/source-store.ts";
 
@@ -38,6 +40,7 @@ export function callStatusOf(row: Row): CallStatus {
   return {
     status: textOrNull(row, "status"),
     reason: text(row, "reason"),
+    details: textOrNull(row, "details"),
     terminal: flag(row, "terminal"),
     observedAtMs: integerOrNull(row, "observed_at"),
     lastGoodPollAtMs: integerOrNull(row, "last_good_poll_at"),
@@ -58,6 +61,7 @@ export function watchOf(row: Row): Watch {
     endReason: textOrNull(row, "end_reason") as Watch["endReason"],
     filter: filterOf(row),
     metadata: json(row, "metadata"),
+    trace: textOrNull(row, "trace"),
     sequence: integer(row, "sequence"),
     createdAtMs: integer(row, "created_at"),
     expiresAtMs: integer(row, "expires_at"),
@@ -83,6 +87,7 @@ export function endpointOf(row: Row): Endpoint {
     url: text(row, "url"),
     origin: text(row, "origin"),
     format: text(row, "format") as Endpoint["format"],
+    request: textOrNull(row, "request"),
     headerNames: json(row, "header_names"),
     signatures: json(row, "signatures"),
     late: text(row, "late") as Endpoint["late"],
@@ -105,6 +110,9 @@ function healthOf(row: Row): EndpointHealth {
     pausedSinceMs: integerOrNull(row, "paused_since"),
     consecutivePauses: integer(row, "consecutive_pauses"),
     pauseReason: textOrNull(row, "pause_reason") as EndpointHealth["pauseReason"],
+    recoveries: integer(row, "recoveries"),
+    recoveredAtMs: integerOrNull(row, "recovered_at"),
+    isReportedFailing: flag(row, "reported_failing"),
   };
 }
 
@@ -161,8 +169,11 @@ export function sourceOf(row: Row): StoredSource {
     sealedCredential: blob(row, "sealed_credential"),
     agentId: textOrNull(row, "agent_id"),
     environment: textOrNull(row, "environment"),
+    definition: textOrNull(row, "definition"),
+    statusMap: textOrNull(row, "status_map"),
     maxPollsPerSecond: integer(row, "max_polls_per_second"),
     revision: integer(row, "revision"),
+    removedAtMs: integerOrNull(row, "removed_at"),
     createdAtMs: integer(row, "created_at"),
     updatedAtMs: integer(row, "updated_at"),
   };
@@ -175,15 +186,34 @@ export function accountOf(row: Row): Account {
     usesDefaultSource: flag(row, "uses_default_source"),
     sealedSigningKey: blob(row, "sealed_signing_key"),
     publicKey: text(row, "public_key"),
+    placing: {
+      mayPlace: flag(row, "may_place"),
+      prefixes: row["place_to"] === null ? null : json(row, "place_to"),
+      perMinute: integerOrNull(row, "place_per_minute") ?? defaultPlacingsPerMinute,
+      perDay: integerOrNull(row, "place_per_day") ?? defaultPlacingsPerDay,
+    },
+    disabledAtMs: integerOrNull(row, "disabled_at"),
+    disablings: integer(row, "disablings"),
     createdAtMs: integer(row, "created_at"),
   };
 }
 
-export function apiKeyOf(row: Row): ApiKeyView {
+/** Maps a row of `api_keys`. No scopes means all of them. */
+export function apiKeyOf(row: Row): ApiKey {
   return {
     id: id(row, "key", "id"),
+    accountId: idOrNull(row, "acc", "account_id"),
     name: text(row, "name"),
+    scopes: row["scopes"] === null ? keyScopes : json(row, "scopes"),
+    expiresAtMs: integerOrNull(row, "expires_at"),
+  };
+}
+
+export function apiKeyViewOf(row: Row): ApiKeyView {
+  return {
+    ...apiKeyOf(row),
     createdAtMs: integer(row, "created_at"),
+    lastUsedAtMs: integerOrNull(row, "last_used_at"),
     revokedAtMs: integerOrNull(row, "revoked_at"),
   };
 }
@@ -214,7 +244,8 @@ export function watchedCallOf(row: Row): WatchedCall {
     oldestWatchAtMs: integer(row, "oldest_watch_at"),
     youngestWatchAtMs: integer(row, "youngest_watch_at"),
     earliestDeadlineAtMs: integer(row, "earliest_deadline_at"),
-    needsFirstEvent: status.status !== null && integer(row, "least_sequence") === 0,
+    needsFirstEvent: status.status !== null && row["unnotified_from"] !== null,
+    isUnfinished: row["mark"] !== null,
   };
 }
 
@@ -251,6 +282,7 @@ export function gatherWatchedCall(
     youngestWatchAtMs: watches.reduce((youngest, watch) => Math.max(youngest, watch.createdAtMs), 0),
     earliestDeadlineAtMs: watches.reduce((earliest, watch) => Math.min(earliest, watch.expiresAtMs), Infinity),
     needsFirstEvent: call.status.status !== null && watches.some((watch) => watch.sequence === 0),
+    isUnfinished: false,
   };
 }
 

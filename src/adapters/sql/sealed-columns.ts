@@ -18,6 +18,7 @@ export const sealedColumns: Readonly<Record<SealedColumn, ColumnLocation>> = {
   headers: { table: "endpoints", id: "id", prefix: "ep", column: "sealed_headers", fingerprint: "headers_fingerprint" },
   credential: { table: "sources", id: "id", prefix: "src", column: "sealed_credential", fingerprint: null },
   hash_key: { table: "hash_keys", id: "name", prefix: null, column: "sealed", fingerprint: null },
+  placing: { table: "placings", id: "id", prefix: "plc", column: "sealed_request", fingerprint: null },
   answer: { table: "stored_answers", id: "id", prefix: null, column: "sealed", fingerprint: null },
 };
 

@@ -9,7 +9,7 @@ export function mayUseSource(sourceName: string, placeholder: string): { readonl
   if (sourceName === sandboxSourceName) return { condition: "true", values: [] };
   if (sourceName === defaultSourceName) return { condition: "a.uses_default_source", values: [] };
   return {
-    condition: `exists (select 1 from sources s where s.name = ${placeholder} and (s.account_id is null or s.account_id = a.id))`,
+    condition: `exists (select 1 from sources s where s.name = ${placeholder} and s.removed_at is null and (s.account_id is null or s.account_id = a.id))`,
     values: [sourceName],
   };
 }

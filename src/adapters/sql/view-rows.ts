@@ -1,4 +1,5 @@
 import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../ports/stores/read-store.ts";
+import { watchThroughMark } from "./call-marks.ts";
 import { encodeId } from "../../domain/ids.ts";
 import {
   callStatusOf,
@@ -16,15 +17,17 @@ import {
   watchOf,
 } from "./rows.ts";
 import type { Row } from "./rows.ts";
+import { broughtForwardTo } from "../../domain/deliveries/bring-forward.ts";
 
 // Maps the rows that `reading/selects.ts` of either database selects, under the same aliases, to the views of the port.
 
 export function watchViewOf(row: Row): WatchView {
   return {
-    watch: watchOf(row),
+    watch: watchThroughMark(watchOf(row), row),
     call: callStatusOf({
       status: row["c_status"],
       reason: row["c_reason"],
+      details: row["c_details"],
       terminal: row["c_terminal"],
       observed_at: row["c_observed_at"],
       last_good_poll_at: row["c_last_good_poll_at"],
@@ -35,14 +38,22 @@ export function watchViewOf(row: Row): WatchView {
 }
 
 export function deliveryViewOf(row: Row): DeliveryView {
+  const delivery = deliveryOf(row);
   return {
-    delivery: deliveryOf(row),
+    delivery: { ...delivery, nextAttemptAtMs: asClientsSee(row, delivery.nextAttemptAtMs) },
     endpoint: summaryOf(row, id(row, "ep", "endpoint_id")),
-    dueAtMs: integerOrNull(row, "due_at"),
+    dueAtMs: asClientsSee(row, integerOrNull(row, "due_at")),
     blockedBySequence: integerOrNull(row, "blocked_by"),
     leased: row["lease_token"] !== null,
     lastAttempt: lastAttemptOf(row),
   };
+}
+
+/** Returns a time of a delivery, or that of the endpoint's last recovery if this brings a pending one forward. */
+function asClientsSee(row: Row, timeMs: number | null): number | null {
+  const earlyAfter = row["status"] === "pending" ? integerOrNull(row, "early_after") : null;
+  const recoveries = { recoveries: integer(row, "p_recoveries"), recoveredAtMs: integerOrNull(row, "p_recovered_at") };
+  return broughtForwardTo(timeMs, earlyAfter, recoveries);
 }
 
 export function endpointViewOf(row: Row): EndpointView {
@@ -73,6 +84,7 @@ export function summaryOf(row: Row, endpointId: string): EndpointSummary {
     state: text(row, "p_state") as EndpointSummary["state"],
     reason: textOrNull(row, "p_reason") as EndpointSummary["reason"],
     format: text(row, "p_format") as EndpointSummary["format"],
+    request: textOrNull(row, "p_request"),
     pausedUntilMs: integerOrNull(row, "p_paused_until"),
   };
 }
@@ -85,7 +97,7 @@ export function eventViewOf(row: Row, deliveries: readonly Row[]): EventView {
       endpointId: id(delivery, "ep", "endpoint_id"),
       status: text(delivery, "status") as DeliveryView["delivery"]["status"],
       attemptCount: integer(delivery, "attempt_count"),
-      nextAttemptAtMs: integerOrNull(delivery, "next_attempt_at"),
+      nextAttemptAtMs: asClientsSee(delivery, integerOrNull(delivery, "next_attempt_at")),
     })),
   };
 }

@@ -1,5 +1,6 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
 import { moveSchedule } from "../sql/deliveries/schedule.ts";
+import * as markRows from "../sql/marks/mark-rows.ts";
 import * as shared from "../sql/operations.ts";
 import { viewReads } from "../sql/reading/views.ts";
 import * as operationalEvents from "./attempts/operational-events.ts";
@@ -11,7 +12,11 @@ import * as claimDue from "./deliveries/claim-due.ts";
 import * as claims from "./deliveries/claims.ts";
 import * as recover from "./deliveries/recover.ts";
 import * as sendJobs from "./deliveries/send-jobs.ts";
+import * as expiringKeys from "./keys/expiring-keys.ts";
 import * as serverKeys from "./keys/server-keys.ts";
+import * as sweep from "./marks/sweep.ts";
+import * as placings from "./placings/placings.ts";
+import * as accounts from "./accounts/accounts.ts";
 import * as deliveries from "./reading/deliveries.ts";
 import * as events from "./reading/events.ts";
 import * as selects from "./reading/selects.ts";
@@ -44,8 +49,10 @@ type NumberOf<PortFunction> = PortFunction extends (...args: infer Args) => infe
 /** Operations that write nothing. They need no savepoint, and a group of them needs no write lock. */
 const reads = {
   ...shared.reads,
+  ...accounts.reads,
   ...deliveries.reads,
   ...events.reads,
+  ...markRows.reads,
   ...sendJobs.reads,
   ...serverKeys.reads,
   ...stats.reads,
@@ -64,19 +71,29 @@ type Placement = Partial<Record<keyof typeof reads, ReadThread>>;
  * counts, so none may run between two commits. They need what is committed and nothing else.
  */
 const shown = {
+  countAttempts: "reader",
   getCall: "reader",
   getDelivery: "reader",
   getEndpoint: "reader",
   getEvent: "reader",
   getHook: "reader",
+  getPlacing: "reader",
   getWatch: "reader",
+  listAccounts: "reader",
+  listAllAudit: "reader",
+  listAudit: "reader",
   listDeliveries: "reader",
   listEndpoints: "reader",
   listHooks: "reader",
   listKeys: "reader",
+  listPlacings: "reader",
+  listPortalLinks: "reader",
   listRecentEvents: "reader",
   listWatches: "reader",
+  listWatchesByMetadata: "reader",
   listWatchEvents: "reader",
+  pageKeys: "reader",
+  readActivity: "reader",
   readFeed: "reader",
   readStats: "reader",
 } as const satisfies Placement;
@@ -88,6 +105,8 @@ const shown = {
  */
 const lookedUp = {
   findAccountByKey: "writer",
+  findPlacing: "writer",
+  findPortalLink: "writer",
   findStoredAnswer: "writer",
   getAccount: "writer",
 } as const satisfies Placement;
@@ -100,8 +119,11 @@ const actedOn = {
   findAccount: "writer",
   findOldestAccount: "writer",
   findServersWithoutKey: "writer",
+  listDisabledAccounts: "writer",
+  listMarkedAccounts: "writer",
   listSealed: "writer",
   listSources: "writer",
+  listStatusAges: "writer",
   loadWatchedCalls: "writer",
   readKeyIds: "writer",
   readTargets: "writer",
@@ -123,21 +145,28 @@ function emptyingCache<Args extends readonly unknown[], Result>(
 
 const writes = {
   ...shared.writes,
+  ...accounts.writes,
   ...claimDue.writes,
   ...claims.writes,
   ...commitCall.writes,
   ...endpointRegistration.writes,
+  ...expiringKeys.writes,
   ...hookRegistration.writes,
   ...operationalEvents.writes,
+  ...placings.writes,
   ...recordAttempt.writes,
   ...recover.writes,
   ...recount.writes,
   ...retention.writes,
+  removeAccount: emptyingCache(shared.writes.removeAccount),
+  setAccountState: emptyingCache(shared.writes.setAccountState),
   moveSchedule: emptyingCache(moveSchedule),
   replaceSealed: emptyingCache(shared.writes.replaceSealed),
   ...secrets.writes,
+  ...storedAnswers.writes,
   rotateSecret: emptyingCache(secrets.writes.rotateSecret),
   ...serverKeys.writes,
+  ...sweep.writes,
   ...watchRegistration.writes,
   ...watchRemoval.writes,
   ...watchedCalls.writes,

@@ -96,7 +96,11 @@ function operationsUnderKey(queue: GroupQueue, claim: IdempotencyClaim): Claimed
     rotateSecret: (rotation, draftAnswer) => queue.runClaimed(operationNumbers.rotateSecret, rotation, claim, draftAnswer),
     recover: (request, draftAnswer) => queue.runClaimed(operationNumbers.recover, request, claim, draftAnswer),
     claimManualRetry: (request, draftAnswer) => queue.runClaimed(operationNumbers.claimManualRetry, request, claim, draftAnswer),
+    freePlacing: (request, draftAnswer) => queue.runClaimed(operationNumbers.freePlacing, request, claim, draftAnswer),
+    keepAnswer: (request, draftAnswer) => queue.runClaimed(operationNumbers.keepAnswer, request, claim, draftAnswer),
     createTest: (request, draftAnswer) => queue.runClaimed(operationNumbers.createTest, request, claim, draftAnswer),
+    createPortalLink: (draft, draftAnswer) => queue.runClaimed(operationNumbers.createPortalLink, draft, claim, draftAnswer),
+    createKey: (draft, draftAnswer) => queue.runClaimed(operationNumbers.createKey, draft, claim, draftAnswer),
   };
 }
 
@@ -109,7 +113,8 @@ export async function openSqliteAdministration(
 ): Promise<{ readonly store: AdministrationStore; readonly migrations: number }> {
   const queue = new GroupQueue({ path, policy: null }, "beside");
   const { migrations, newestKey } = await queue.opened;
-  useKeys(new KeyBlock(newestKey + 1));
+  // The other half is that of the writer.
+  useKeys(KeyBlock.halves(newestKey + 1)[0]);
   const functions = bindOperations((operation, args) => queue.run(operation, args));
   return { store: { ...functions, close: () => queue.close() }, migrations };
 }

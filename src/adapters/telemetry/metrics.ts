@@ -1,8 +1,9 @@
 import { pollFailures } from "../../domain/calls/call.ts";
+import { placingOutcomes } from "../../domain/calls/placing.ts";
 import { watchStatuses } from "../../domain/calls/watch.ts";
 import { attemptDecisions } from "../../domain/deliveries/attempt.ts";
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
-import { watchEventTypes } from "../../domain/events/event.ts";
+import { eventTypes } from "../../domain/events/event.ts";
 import { Counter, Gauge, Registry, collectDefaultMetrics } from "prom-client";
 import type { StoreStats } from "../../ports/stores/service-store.ts";
 import type { Metrics } from "../../ports/telemetry.ts";
@@ -55,6 +56,7 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
 
   const watches = gauge("ringback_watches", "Watches by status.", ["status"]);
   const deliveries = gauge("ringback_deliveries", "Deliveries by status.", ["status"]);
+  const endpoints = gauge("ringback_endpoints", "Endpoints by their own state; a pause that an answer asked for is not one.", ["state"]);
   const oldestDueDelivery = gauge(
     "ringback_oldest_due_delivery_seconds",
     "How long the oldest due delivery of an enabled endpoint has been due; page on this.",
@@ -65,11 +67,18 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
   const instances = gauge("ringback_instances", "Instances sharing the database.");
   const buildInfo = gauge("ringback_build_info", "Always 1; the version is a label.", ["version"]);
   const pollInterval = gauge("ringback_poll_interval_seconds", "The poll interval in force.", ["source"]);
+  const detectionDelay = gauge(
+    "ringback_detection_delay_seconds",
+    "The expected time from a change to the poll that observes it, as polled and if all calls were polled alike.",
+    ["source", "schedule"],
+  );
   const sourceState = gauge("ringback_source_state", "1 for the state a source is in, 0 for the others.", ["source", "state"]);
   const clockSkew = gauge("ringback_clock_skew_seconds", "Our clock less the upstream's, by its Date header.", ["source"]);
   const polls = counterBy("outcome", pollOutcomes, "ringback_polls_total", "Polls by outcome.");
+  const unknownStatuses = counterBy("source", [], "ringback_unknown_statuses_total", "Answers whose status is in no status map.");
+  const placings = counterBy("outcome", placingOutcomes, "ringback_placings_total", "Calls that were asked for, by outcome.");
   const pollLag = histogram("ringback_poll_lag_seconds", "From a poll's due time to its sending.", fastBuckets);
-  const events = counterBy("type", watchEventTypes, "ringback_events_total", "Events committed, by type.");
+  const events = counterBy("type", eventTypes, "ringback_events_total", "Events committed, by type.");
   const attempts = counterBy("outcome", attemptDecisions, "ringback_delivery_attempts_total", "Delivery attempts by outcome.");
   const latency = histogram("ringback_delivery_latency_seconds", "From a transition's observation to its 2xx.", slowBuckets);
   const disabled = counterBy("reason", disablingReasons, "ringback_endpoints_disabled_total", "Endpoints disabled, by reason.");
@@ -93,12 +102,13 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
   const showStore = (store: StoreStats | null, nowMs: number): void => {
     storeReachable.set(store === null ? 0 : 1);
     if (store === null) {
-      for (const labelled of [watches, deliveries]) labelled.reset();
+      for (const labelled of [watches, deliveries, endpoints]) labelled.reset();
       for (const single of [oldestDueDelivery, storeBytes, instances]) single.remove();
       return;
     }
     for (const status of watchStatuses) watches.set({ status }, store.watchesByStatus[status] ?? 0);
     for (const status of deliveryStatuses) deliveries.set({ status }, store.deliveriesByStatus[status] ?? 0);
+    for (const [state, count] of Object.entries(store.endpointsByState)) endpoints.set({ state }, count);
     oldestDueDelivery.set(store.oldestDueDeliveryAtMs === null ? 0 : Math.max(0, nowMs - store.oldestDueDeliveryAtMs) / 1000);
     storeBytes.set(store.storeBytes);
     instances.set(instanceCount);
@@ -108,8 +118,12 @@ export function createMetrics(version: string, scrape: () => Promise<ScrapedStat
       polls.inc(outcome);
       pollLag.observe(lagMs / 1000);
     },
+    unknownStatus: (source) => unknownStatuses.inc(source),
+    placingFinished: (outcome) => placings.inc(outcome),
     pollInterval: (source, intervalMs) => pollInterval.set({ source }, intervalMs / 1000),
+    detectionDelay: (source, schedule, delayMs) => detectionDelay.set({ source, schedule }, delayMs / 1000),
     sourceState(source, state) {
+      unknownStatuses.begin(source);
       for (const name of ["ok", "unproven", "slowed", "suspended", "circuit_open"])
         sourceState.set({ source, state: name }, name === state ? 1 : 0);
     },

@@ -19,6 +19,11 @@ export class PlainCounter {
     );
   }
 
+  /** Begins a series with 0, unless it has begun. */
+  begin(value: string): void {
+    if (!this.#counts.has(value)) this.#counts.set(value, { count: 0 });
+  }
+
   inc(value: string): void {
     const known = this.#counts.get(value);
     if (known === undefined) this.#counts.set(value, { count: 1 });

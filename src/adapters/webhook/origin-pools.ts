@@ -23,7 +23,6 @@ export class OriginPools {
   readonly #connectorFor: (origin: URL) => buildConnector.connector;
   readonly #maxOrigins: number;
   readonly #maxConnectionAgeMs: number;
-  /** Ordered by last use, the latest at the end. */
   readonly #entries = new Map<string, Entry>();
   readonly #single = new Set<Dispatcher>();
 
@@ -37,8 +36,7 @@ export class OriginPools {
     const entry = this.#entries.get(origin) ?? this.#open(origin);
     if (entry === null || entry.running >= connectionsPerOrigin) return this.leaseFresh(origin);
     entry.running += 1;
-    this.#entries.delete(origin);
-    this.#entries.set(origin, entry);
+    entry.usedAtMonotonicMs = performance.now();
     return {
       dispatcher: entry.pool,
       release: () => {
@@ -90,16 +88,18 @@ export class OriginPools {
       connect,
       ...connectionOptions,
     });
-    return { pool, connect, running: 0, usedAtMonotonicMs: 0 };
+    const entry = { pool, connect, running: 0, usedAtMonotonicMs: 0 };
+    this.#entries.set(origin, entry);
+    return entry;
   }
 
+  /** Looks at all entries, which costs less than the connection that is dialled next. An order by use would be written for every exchange. */
   #evictIdleLongest(): boolean {
-    for (const [origin, entry] of this.#entries)
-      if (entry.running === 0) {
-        this.#close(origin, entry);
-        return true;
-      }
-    return false;
+    let longest: readonly [origin: string, entry: Entry] | null = null;
+    for (const idle of this.#entries)
+      if (idle[1].running === 0 && (longest === null || idle[1].usedAtMonotonicMs < longest[1].usedAtMonotonicMs)) longest = idle;
+    if (longest !== null) this.#close(...longest);
+    return longest !== null;
   }
 
   #close(origin: string, entry: Entry): void {

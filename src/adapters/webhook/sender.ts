@@ -1,4 +1,5 @@
 import type { WebhookExchange, WebhookRequest, WebhookSender } from "../../ports/webhook-sender.ts";
+import { SlotSet } from "../../domain/slot-set.ts";
 import { requestTargetOf } from "../../domain/webhooks/http-url.ts";
 import type { WebhookAddressGuard } from "./address-guard.ts";
 import { attemptOutcomeOf, webhookAnswerLimits } from "./attempt-outcome.ts";
@@ -14,7 +15,7 @@ const closeIdleEveryMs = 5000;
 const defaultMaxOrigins = 1000;
 const closedEnd: ExchangeEnd = { answer: null, failure: closedFailure(), staleness: "none" };
 
-type Running = { readonly exchange: Exchange; readonly deadlineMonotonicMs: number; readonly timeoutMs: number };
+type Running = { readonly exchange: Exchange; readonly deadlineMonotonicMs: number; readonly timeoutMs: number; slot: number };
 
 export type WebhookSenderOptions = {
   /** Time limit of a connection with its TLS handshake. At most the timeout of an exchange, so that no socket outlives its exchange. */
@@ -32,7 +33,7 @@ export type WebhookSenderOptions = {
 export function createWebhookSender(guard: WebhookAddressGuard, options: WebhookSenderOptions): WebhookSender {
   const dialler = new GuardedDialler(guard, options.connectTimeoutMs);
   const pools = new OriginPools((origin) => dialler.connectorFor(origin), { maxOrigins: defaultMaxOrigins, ...options });
-  const running = new Set<Running>();
+  const running = new SlotSet<Running>();
   let sweep: NodeJS.Timeout | null = null;
   let closed = false;
   const idle = setInterval(() => pools.closeIdle(), closeIdleEveryMs).unref();
@@ -44,13 +45,13 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: Webhook
 
   const run = async (lease: Lease, url: URL, request: WebhookRequest, deadlineMonotonicMs: number): Promise<ExchangeEnd> => {
     const exchange = new Exchange(webhookAnswerLimits);
-    const entry = { exchange, deadlineMonotonicMs, timeoutMs: request.timeoutMs };
+    const entry: Running = { exchange, deadlineMonotonicMs, timeoutMs: request.timeoutMs, slot: -1 };
     running.add(entry);
     sweep ??= setInterval(cutOverdue, sweepMs);
     try {
-      const { headers, body } = request;
+      const { method, headers, body } = request;
       const path = requestTargetOf(url);
-      dialler.onBehalfOf(request.accountId, () => lease.dispatcher.dispatch({ path, method: "POST", headers, body }, exchange));
+      dialler.onBehalfOf(request.accountId, () => lease.dispatcher.dispatch({ path, method, headers, body }, exchange));
       return await exchange.ended;
     } catch (error) {
       return { answer: null, failure: networkFailureOf(error), staleness: "none" };

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { statusRequestOf } from "../../../src/adapters/polyai/kinds.ts";
-import type { PolyaiConfig } from "../../../src/adapters/polyai/kinds.ts";
 import { StartupError } from "../../../src/domain/errors.ts";
+import { sourceProtocol as statusRequestOf } from "../../harness/upstream/settings.ts";
+import type { GivenSettings } from "../../harness/upstream/settings.ts";
 
-const legacy = { kind: "polyai-legacy", baseUrl: "https://api.us-1.platform.polyai.app", credential: "s3cr3t" } satisfies PolyaiConfig;
+const legacy = { kind: "polyai-legacy", baseUrl: "https://api.us-1.platform.polyai.app", credential: "s3cr3t" } satisfies GivenSettings;
 const agents = { ...legacy, kind: "polyai-agents", baseUrl: "https://api.us.poly.ai", agentId: "PROJECT-1", environment: "live" } as const;
 
 describe("the status request", () => {

@@ -33,8 +33,10 @@ test("a recount corrects what differs, though commits change rows between its po
   await client.query(`
     insert into deliveries (id, account_id, event_position, endpoint_id, terminal, status, created_at)
       select n, ${accountKey}, (select max(position) from events), ${endpointKey}, false, 'canceled', 1 from generate_series(1, 70000) n;
+    insert into stored_answers (id, account_id, request_hash, sealed, own_room, expires_at)
+      select 'answer ' || n, ${accountKey}, 'hash', decode(repeat('00', n), 'hex'), n % 3 = 0, 1 from generate_series(1, 900) n;
     insert into count_changes (owner_id, what, n)
-      values (0, 'deliveries canceled', -1), (${accountKey}, 'watches active', 2), (${accountKey}, 'endpoints', -1), (${endpointKey}, 'unleased', 5)`);
+      values (0, 'deliveries canceled', -1), (${accountKey}, 'stored bytes', 7), (${accountKey}, 'watches active', 2), (${accountKey}, 'endpoints', -1), (${endpointKey}, 'unleased', 5)`);
   let portions = 1;
   const corrections = [];
   for (;;) {
@@ -50,6 +52,7 @@ test("a recount corrects what differs, though commits change rows between its po
   expect(corrections.toSorted((a, b) => a.counter.localeCompare(b.counter))).toEqual([
     { counter: "deliveries canceled", accountId: null, difference: 1 },
     { counter: "endpoints", accountId, difference: 1 },
+    { counter: "stored bytes", accountId, difference: -7 },
     { counter: `unleased of ${view.endpoint?.id}`, accountId: null, difference: -5 },
     { counter: "watches active", accountId, difference: -2 },
   ]);

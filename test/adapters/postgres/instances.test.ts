@@ -34,6 +34,7 @@ const shareOf = (given: Partial<SourceShare> = {}): SourceShare => ({
   recentPolls: 0,
   recentFailures: 0,
   lastGoodPollAtMs: null,
+  lastUnknownStatus: null,
   ratePerSecond: 0,
   ...given,
 });
@@ -114,7 +115,7 @@ describe("an instance", () => {
     const draft = await b.world.watchDraft("OUT-1");
     await evict(b, a);
     await expect(b.store.registerWatches([draft])).rejects.toBeInstanceOf(InstanceFencedError);
-    await expect(b.instances.claimCalls({ sourceName: "default", limit: 1, deadlineBeforeMs: null })).rejects.toBeInstanceOf(
+    await expect(b.instances.claimCalls({ sourceName: "default", limit: 1, isLeft: false, deadlineBeforeMs: null })).rejects.toBeInstanceOf(
       InstanceFencedError,
     );
     expect(await b.instances.heartbeat({ leaseMs, shares: {} })).toEqual({ kind: "fenced" });
@@ -152,7 +153,7 @@ describe("an instance", () => {
     await a.instances.leave();
     expect(a.signals).toEqual(["calls", "deliveries", "instances"]);
     expect((await b.sweep()).hasUnownedCalls).toBe(true);
-    expect(await b.instances.claimCalls({ sourceName: "default", limit: 10, deadlineBeforeMs: null })).toHaveLength(3);
+    expect(await b.instances.claimCalls({ sourceName: "default", limit: 10, isLeft: false, deadlineBeforeMs: null })).toHaveLength(3);
     await a.instances.leave();
   });
 });
@@ -198,15 +199,17 @@ describe("calls", () => {
     expect((await b.sweep()).hasUnownedCalls).toBe(false);
     await evict(a, b);
     expect(await b.sweep()).toMatchObject({ hasUnownedCalls: true });
-    expect(await c.instances.countUnownedCalls()).toEqual({ default: 50 });
+    expect(await c.instances.countUnownedCalls()).toEqual({ default: { released: 0, left: 50 } });
     const claims = await Promise.all(
-      [b, c, b, c].map(({ instances }) => instances.claimCalls({ sourceName: "default", limit: 20, deadlineBeforeMs: null })),
+      [b, c, b, c].map(({ instances }) =>
+        instances.claimCalls({ sourceName: "default", limit: 20, isLeft: false, deadlineBeforeMs: null }),
+      ),
     );
-    const rest = await c.instances.claimCalls({ sourceName: "default", limit: 50, deadlineBeforeMs: null });
+    const rest = await c.instances.claimCalls({ sourceName: "default", limit: 50, isLeft: false, deadlineBeforeMs: null });
     const ids = [...claims, rest].flat().map(({ callId }) => callId);
     expect([ids.length, new Set(ids).size]).toEqual([50, 50]);
     expect(await c.sweep()).toMatchObject({ hasUnownedCalls: false });
-    expect(await c.instances.claimCalls({ sourceName: "other", limit: 50, deadlineBeforeMs: null })).toEqual([]);
+    expect(await c.instances.claimCalls({ sourceName: "other", limit: 50, isLeft: false, deadlineBeforeMs: null })).toEqual([]);
   });
 
   test("of a source without an instance are found by their deadline", async () => {
@@ -215,21 +218,22 @@ describe("calls", () => {
     for (let n = 0; n < 3; n++) await a.world.watch(`OUT-${n}`, { expiresAtMs: startMs + n * minute });
     await a.world.watch("OUT-1", { url: "https://second.example/", expiresAtMs: startMs });
     await a.instances.leave();
-    const claim = (deadlineBeforeMs: number, limit = 5) => b.instances.claimCalls({ sourceName: "default", limit, deadlineBeforeMs });
+    const claim = (deadlineBeforeMs: number, limit = 5) =>
+      b.instances.claimCalls({ sourceName: "default", limit, isLeft: false, deadlineBeforeMs });
     expect(await claim(startMs)).toEqual([]);
     expect((await claim(startMs + 1, 1)).map(({ callSid }) => callSid)).toEqual(["OUT-0"]);
     expect((await claim(startMs + 1)).map(({ callSid }) => callSid)).toEqual(["OUT-1"]);
-    expect(await b.instances.countUnownedCalls()).toEqual({ default: 1 });
+    expect(await b.instances.countUnownedCalls()).toEqual({ default: { released: 0, left: 1 } });
   });
 
   test("that are released are unowned; releasing calls of another instance changes nothing", async () => {
     const a = await Member.join();
     const b = await Member.join();
     const [first = "", second = ""] = await watchMany(a, 2);
-    await b.store.releaseCalls([{ callId: first, lastGoodPollAtMs: null }]);
+    await b.store.releaseCalls([{ callId: first, lastGoodPollAtMs: null }], "balance");
     expect((await b.sweep()).hasUnownedCalls).toBe(false);
-    await a.store.releaseCalls([{ callId: first, lastGoodPollAtMs: startMs }]);
-    const [taken] = await b.instances.claimCalls({ sourceName: "default", limit: 5, deadlineBeforeMs: null });
+    await a.store.releaseCalls([{ callId: first, lastGoodPollAtMs: startMs }], "balance");
+    const [taken] = await b.instances.claimCalls({ sourceName: "default", limit: 5, isLeft: false, deadlineBeforeMs: null });
     expect(taken).toMatchObject({ callId: first, status: { lastGoodPollAtMs: startMs } });
     expect(await a.instances.loadOwnedCalls([first, second])).toMatchObject([{ callId: second }]);
   });
@@ -253,7 +257,7 @@ describe("calls", () => {
       callSid: null,
     });
     for (const { watch } of data)
-      await b.store.removeWatch({ accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: startMs });
+      await b.store.removeWatch({ by: null, accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: startMs });
     expect((await a.sweep()).dirtyCallIds).toEqual([callId]);
     expect(await a.instances.loadOwnedCalls([callId])).toEqual([]);
     expect((await a.sweep()).dirtyCallIds).toEqual([]);
@@ -353,7 +357,7 @@ describe("changes for other instances", () => {
     const [job] = jobs;
     expect(await a.instances.listLeases()).toEqual([{ deliveryId: job?.deliveryId, leaseToken: job?.leaseToken }]);
     const { watch } = created.view;
-    await b.store.removeWatch({ accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: startMs });
+    await b.store.removeWatch({ by: null, accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: startMs });
     expect((await a.sweep()).settledDeliveryIds).toEqual([job?.deliveryId]);
     expect((await b.sweep()).settledDeliveryIds).toEqual([]);
     await a.store.releaseDeliveries(jobs, startMs);
@@ -369,6 +373,20 @@ describe("changes for other instances", () => {
     await evict(a, b);
     expect((await b.sweep()).isDeliveryDue).toBe(true);
     expect((await b.world.claim()).jobs).toHaveLength(1);
+  });
+
+  test("a retry that an evicted instance accepted is made by another, ahead of its schedule", async () => {
+    const a = await Member.join();
+    const b = await Member.join();
+    await a.world.watch("OUT-1");
+    const [job] = (await a.world.commit("OUT-1", [statusChange("queued")])).jobs;
+    if (job === undefined) throw new Error("expected a job");
+    await a.world.record(job, { kind: "failed", code: "connect", detail: "refused", statusCode: null, permanent: false });
+    const { id: accountId } = await a.world.account();
+    await a.store.claimManualRetry({ by: null, accountId, deliveryId: job.deliveryId, nowMs: startMs });
+    expect((await b.world.claim()).jobs).toEqual([]);
+    await evict(a, b);
+    expect((await b.world.claim()).jobs).toMatchObject([{ deliveryId: job.deliveryId, mode: "manual", attemptNumber: 2 }]);
   });
 });
 

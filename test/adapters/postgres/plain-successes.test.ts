@@ -62,6 +62,7 @@ describe("a first attempt that delivers", () => {
     const job = await jobOf("OUT-1");
     await world.record(job);
     const claimed = await world.store.claimManualRetry({
+      by: null,
       accountId: (await world.account()).id,
       deliveryId: job.deliveryId,
       nowMs: world.pass(second),
@@ -139,7 +140,7 @@ describe("a first attempt with a 2xx is recorded with all locks", () => {
   test("if its delivery was canceled meanwhile, which it stays", async () => {
     const { view } = await world.watch("OUT-1");
     const job = only((await world.see("OUT-1", "queued")).jobs);
-    await world.store.removeWatch({ accountId: job.event.accountId, watchId: view.watch.id, purge: false, nowMs: startMs });
+    await world.store.removeWatch({ by: null, accountId: job.event.accountId, watchId: view.watch.id, purge: false, nowMs: startMs });
     expect((await world.record(job)).delivery.status).toBe("canceled");
     expect((await world.deliveryOf(job)).attempts).toHaveLength(1);
   });

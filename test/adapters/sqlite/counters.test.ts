@@ -26,7 +26,13 @@ async function openFile() {
     connection.exec(sql);
     connection.close();
   };
-  return { world, edit };
+  const read = (sql: string) => {
+    const connection = new DatabaseSync(path, { timeout: 5000, readOnly: true });
+    const row = connection.prepare(sql).get();
+    connection.close();
+    return { ...row };
+  };
+  return { world, edit, read };
 }
 
 test("counters are right after every operation of the store", async () => {
@@ -39,7 +45,7 @@ test("counters are right after every operation of the store", async () => {
 });
 
 test("a recount corrects what differs, though commits change rows between its portions", async () => {
-  const { world, edit } = await openFile();
+  const { world, edit, read } = await openFile();
   const { view } = await world.watch("OUT-1");
   const { accountId } = view.watch;
   const job = only((await world.see("OUT-1", "queued")).jobs);
@@ -49,6 +55,10 @@ test("a recount corrects what differs, though commits change rows between its po
       with recursive n(i) as (select 1 union all select i + 1 from n where i < 70000)
       select i, ${decodeId(accountId)}, 1, ${decodeId(view.endpoint?.id ?? "")}, 0, 'canceled', 1 from n;
     update delivery_counts set n = n + 69999 where status = 'canceled';
+    insert into stored_answers (id, account_id, request_hash, sealed, own_room, expires_at)
+      with recursive n(i) as (select 1 union all select i + 1 from n where i < 900)
+      select 'answer ' || i, ${decodeId(accountId)}, 'hash', zeroblob(i), i % 3 = 0, 1 from n;
+    update account_usage set stored_bytes = stored_bytes + 7;
     update endpoints set unleased = unleased + 5;
     update account_usage set active = active + 2, endpoints = endpoints - 1`);
   let portions = 1;
@@ -62,6 +72,8 @@ test("a recount corrects what differs, though commits change rows between its po
       );
   }
   expect(portions).toBeGreaterThan(3);
+  // Those that take room of their account.
+  expect(read("select stored_bytes as n from account_usage")).toEqual({ n: (900 * 901) / 2 - (3 * 300 * 301) / 2 });
   expect(await recountAll(world.store)).toEqual([]);
   const { watchesByStatus, deliveriesByStatus } = await world.store.readStats();
   expect(watchesByStatus).toMatchObject({ active: portions });

@@ -224,11 +224,11 @@ describe("the part of an account", () => {
 
 test("every operation of the port has a flow and a whole cost", () => {
   const writer = new ScriptedWriter();
-  const request = { accountId: "a", limit: 7, changes: [] };
+  const request = { accountId: "a", limit: 7, changes: [], endpointIds: [] };
   const argumentsOf: Partial<Record<keyof OperationPort, readonly unknown[]>> = {
     registerWatches: [drafts("a", 3)],
     releaseDeliveries: [[], 1],
-    releaseCalls: [[]],
+    releaseCalls: [[], "stop"],
     replaceSealed: [[]],
     moveSchedule: [1],
   };

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { SqliteStoreOptions } from "../../../src/adapters/sqlite/store.ts";
 import { CursorInvalidError, StoreOverloadedError, StoreUnavailableError } from "../../../src/domain/errors.ts";
-import { StoreWorld, ok, only, testPolicy } from "../../harness/store-drafts.ts";
+import { claimWith, StoreWorld, ok, only, testPolicy } from "../../harness/store-drafts.ts";
 
 const open: StoreWorld[] = [];
 afterEach(async () => {
@@ -92,7 +92,7 @@ describe("group commit", () => {
   });
 });
 
-const draft = (text: string) => () => ({ sealed: new TextEncoder().encode(text), deliveryId: null });
+const draft = (text: string) => () => ({ sealed: new TextEncoder().encode(text), deliveryId: null, watchIds: [] });
 
 async function watchedWorld(recordLingerMs: number) {
   const commits: number[] = [];
@@ -138,7 +138,7 @@ describe("claimed operations", () => {
     commits.length = 0;
     const runs = await Promise.all(
       drafts.map((watch, n) => {
-        const claim = { id: `key ${n % 10}`, accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs + 1 };
+        const claim = claimWith({ id: `key ${n % 10}`, accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs + 1 });
         return world.store.underKey(claim).registerWatches([watch], draft(watch.id));
       }),
     );
@@ -149,7 +149,7 @@ describe("claimed operations", () => {
   it("of a group that is run again are drafted from what is committed", async () => {
     const world = await openWorld();
     const { id: accountId } = await world.account();
-    const claim = (id: string) => ({ id, accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs + 1 });
+    const claim = (id: string) => claimWith({ id, accountId, nowMs: world.nowMs, expiresAtMs: world.nowMs + 1 });
     const given = await world.watchDraft("OUT-1");
     const secret = await world.watchDraft("OUT-1");
     // The second names the watch that the first made, until that is undone.

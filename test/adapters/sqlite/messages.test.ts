@@ -1,4 +1,5 @@
 import { deepStrictEqual } from "node:assert/strict";
+import { keyScopes } from "../../../src/domain/secrets/key-scopes.ts";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { claim, draftResults } from "../../../src/adapters/sqlite/messages/claim-shapes.ts";
@@ -25,7 +26,7 @@ import type { FromWorker, ToWorker } from "../../../src/adapters/sqlite/writer-t
 import type { IdempotencyClaim } from "../../../src/ports/stores/idempotency-store.ts";
 import type { Notice } from "../../../src/ports/stores/call-store.ts";
 import type { WatchDraft } from "../../../src/ports/stores/registration-store.ts";
-import { StoreWorld, secretDraft, startMs, testPolicy } from "../../harness/store-drafts.ts";
+import { claimWith, StoreWorld, secretDraft, startMs, testPolicy } from "../../harness/store-drafts.ts";
 import { arbitraryOf } from "./shaped-values.ts";
 
 /** Messages between the main thread and the threads of the store: they cross unchanged, or not at all. */
@@ -112,7 +113,7 @@ test("a shape has what its type has, as the compiler checks", () => {
   expect([complete, tooFew, tooMany, neverNull, maybeNull]).toHaveLength(5);
 });
 
-const draftAnswer = () => ({ sealed: new Uint8Array(1), deliveryId: null });
+const draftAnswer = () => ({ sealed: new Uint8Array(1), deliveryId: null, watchIds: [] });
 const ignore = (): void => undefined;
 
 /** Packs the values of the store, and gives each object of a list a property that no shape has. */
@@ -198,7 +199,16 @@ describe("an answer without the shape of its operation", () => {
     const world = await openWorld(inThisThread(withMore));
     const { id: accountId } = await world.account();
     const draft = await world.watchDraft("OUT-1");
-    const account = { id: accountId, accountId, name: "key", fingerprints: ["print"], nowMs: startMs };
+    const account = {
+      by: null,
+      id: accountId,
+      accountId,
+      name: "key",
+      fingerprints: ["print"],
+      scopes: keyScopes,
+      expiresAtMs: null,
+      nowMs: startMs,
+    };
     const outcomes = await Promise.allSettled([
       world.store.setServerKeys(["before"]),
       world.store.registerWatches([draft]),
@@ -215,11 +225,12 @@ describe("an answer without the shape of its operation", () => {
     const world = await openWorld(inThisThread(withMore));
     const { id: accountId } = await world.account();
     const drafts = [await world.watchDraft("OUT-1")];
-    const claim = { id: "claim", accountId, nowMs: startMs, expiresAtMs: startMs + 1 };
+    const claim = claimWith({ id: "claim", accountId, nowMs: startMs, expiresAtMs: startMs + 1 });
     await expect(world.store.underKey(claim).registerWatches(drafts, draftAnswer)).rejects.toThrow("a message between the threads needs");
     expect(await world.store.findStoredAnswer(claim)).toBeNull();
     const hook = await world.hook("https://hooks.example/");
     const rotation = {
+      by: null,
       accountId,
       endpointId: hook.view.endpoint.id,
       secret: secretDraft("rotated"),

@@ -2,6 +2,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import { bindOperations, isRead, isReadersRead, operationNumbers } from "../../../src/adapters/sqlite/operations.ts";
 import type { OperationNumber, OperationPort } from "../../../src/adapters/sqlite/operations.ts";
 import { GroupQueue } from "../../../src/adapters/sqlite/writer-thread/group-queue.ts";
+import type { Request } from "../../../src/adapters/sqlite/writer-thread/group.ts";
+import { WaitingOperations } from "../../../src/adapters/sqlite/writer-thread/waiting-operations.ts";
 import { testPolicy } from "../../harness/store-drafts.ts";
 
 const open: GroupQueue[] = [];
@@ -54,6 +56,23 @@ describe("operations of the writer thread", () => {
     const ofWriter: readonly (keyof OperationPort)[] = ["findAccountByKey", "findStoredAnswer", "loadWatchedCalls", "checkWritable"];
     expect(ofWriter.filter((name) => ofReader.includes(name))).toEqual([]);
     expect([names.length, -1, 0.5].some((unknown) => isReadersRead(unknown))).toBe(false);
+  });
+
+  it("a group has at most two portions of transitions, however many calls have one", () => {
+    const waiting = new WaitingOperations<{ readonly request: Request }>(100_000);
+    for (let n = 0; n < 16; n++)
+      waiting.add({ request: { operation: operationNumbers.commitPortion, args: [{ accountId: "acc_1", callId: `call_${n}` }] } });
+    expect(waiting.takeGroup()).toHaveLength(2);
+  });
+
+  it("a flood of unknown API keys lets the look-up of a known one pass after one of its own", () => {
+    const waiting = new WaitingOperations<{ readonly request: Request }>(100_000);
+    const lookUp = (fingerprint: string, accountId: string | null) =>
+      waiting.add({ request: { operation: operationNumbers.findAccountByKey, args: [[fingerprint], accountId] } });
+    for (let n = 0; n < 5000; n++) expect(lookUp(`guess ${n}`, null)).toBe(true);
+    expect(lookUp("known", "acc_1")).toBe(true);
+    const taken = waiting.takeGroup().map(({ request }) => (request.args[0] as readonly string[])[0]);
+    expect(taken.slice(0, 2)).toContain("known");
   });
 
   it("reject an unknown number, and run the others of its group", async () => {

@@ -67,7 +67,7 @@ describe("a first attempt that delivers", () => {
     const job = await jobOf("OUT-1");
     await world.record(job);
     const { id: accountId } = await world.account();
-    const request = { accountId, deliveryId: job.deliveryId, nowMs: world.pass(second) };
+    const request = { by: null, accountId, deliveryId: job.deliveryId, nowMs: world.pass(second) };
     await world.record(expectKind(await world.store.claimManualRetry(request), "claimed").job, answered(500));
     const { attempts } = await world.deliveryOf(job);
     expect(attempts.map(({ number, decision, statusCode }) => [number, decision, statusCode])).toEqual([
@@ -131,7 +131,7 @@ describe("a first attempt with a 2xx has a row and all consequences", () => {
   test.each(["paused", "disabled"] as const)("if its endpoint is %s", async (state) => {
     const job = await jobOf("OUT-1");
     const { id: accountId } = await world.account();
-    await world.store.patchEndpoint({ accountId, endpointId: job.target.id, patch: { state }, nowMs: startMs });
+    await world.store.patchEndpoint({ by: null, accountId, endpointId: job.target.id, patch: { state }, nowMs: startMs });
     expect((await world.record(job)).endpoint.state).toBe(state);
     expect(rowsOfAttempts()).toBe(1);
   });
@@ -139,7 +139,7 @@ describe("a first attempt with a 2xx has a row and all consequences", () => {
   test("if its delivery was canceled meanwhile, which it stays", async () => {
     const { view } = await world.watch("OUT-1");
     const job = only((await world.see("OUT-1", "queued")).jobs);
-    await world.store.removeWatch({ accountId: job.event.accountId, watchId: view.watch.id, purge: false, nowMs: startMs });
+    await world.store.removeWatch({ by: null, accountId: job.event.accountId, watchId: view.watch.id, purge: false, nowMs: startMs });
     expect((await world.record(job)).delivery.status).toBe("canceled");
     expect((await world.deliveryOf(job)).attempts).toHaveLength(1);
     expect(rowsOfAttempts()).toBe(1);

@@ -11,13 +11,20 @@ import { live } from "../../harness/store-life.ts";
 /** Walks that are meant: over the leases of this process, and when the clock is set. */
 const meantWalks = [
   /deliveries_leased/,
+  // Few calls have more watches than one transaction writes.
+  /calls_marked/,
   /= next_(due|attempt)_at - \?1/,
   /from (accounts|account_usage|delivery_counts)/,
   // Sources are few, and every one is asked for; so are the keys found in use.
   /^select \* from sources order by name$/,
+  /^SCAN sources$/,
+  // Few endpoints are paused or disabled.
+  /^SCAN endpoints USING COVERING INDEX endpoints_not_enabled$/,
   /^SCAN used$/,
   // At most a page of each status.
-  /^SCAN newest_\w+$/,
+  /^SCAN (newest|of)_\w+$/,
+  // A mark is there while it is carried out.
+  /^SCAN marks/,
 ];
 
 /** Every operation on a connection of this thread, and the statements they came to. */
@@ -69,6 +76,16 @@ describe("query plans", () => {
     },
   );
 
+  it("a search by metadata enters the index by account and pair", async () => {
+    const { world, statements, planOf, crowd } = openTraced();
+    await crowd();
+    await live(world);
+    const searches = [...statements].filter((sql) => sql.startsWith("select watch_id from watch_metadata"));
+    expect(searches.flatMap(planOf)).toEqual([
+      "SEARCH watch_metadata USING PRIMARY KEY ((account_id,hash)>(?,?) AND (account_id,hash,watch_id)<(?,?,?))",
+    ]);
+  });
+
   it("claims find hosts, endpoints and deliveries by what is due", async () => {
     const { world, statements, planOf } = openTraced();
     await live(world);
@@ -80,11 +97,15 @@ describe("query plans", () => {
     expect(indexOf("select id, account_id, origin, consecutive_pauses, failing_due_at")).toContain(
       "INDEX hosts_failing_due (failing_due_at<?)",
     );
-    expect(indexOf("select id, consecutive_pauses from endpoints")).toContain(
+    expect(indexOf("select id, consecutive_pauses, recoveries, recovered_at from endpoints")).toContain(
       "INDEX endpoints_due (host_id=? AND failing=? AND next_due_at<?)",
     );
     // Nearly empty: it holds only pending manual attempts that are not leased.
     expect(indexOf("select d.id, p.state = 'disabled'")).toContain("INDEX deliveries_retried");
-    expect(indexOf("select id from deliveries where endpoint_id")).toContain("INDEX deliveries_due (endpoint_id=? AND due_at<?)");
+    const claims = [...statements].filter((sql) => sql.startsWith("select id, due_at from deliveries where endpoint_id"));
+    expect(claims.map((sql) => planOf(sql).join("; ")).toSorted()).toEqual([
+      expect.stringContaining("INDEX deliveries_due (endpoint_id=? AND due_at<?)"),
+      expect.stringContaining("INDEX deliveries_early (endpoint_id=? AND early_after<?)"),
+    ]);
   });
 });

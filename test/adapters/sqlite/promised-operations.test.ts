@@ -1,4 +1,6 @@
 import { expect, onTestFinished, test } from "vitest";
+import { keyScopes } from "../../../src/domain/secrets/key-scopes.ts";
+import { mayNotPlace } from "../../../src/domain/calls/placing.ts";
 import { Database } from "../../../src/adapters/sqlite/connection/database.ts";
 import type { Value } from "../../../src/adapters/sqlite/connection/database.ts";
 import { openConnection } from "../../../src/adapters/sqlite/connection/open-connection.ts";
@@ -8,7 +10,7 @@ import { runGroup } from "../../../src/adapters/sqlite/writer-thread/group.ts";
 import { encodeId } from "../../../src/domain/ids.ts";
 import type { Request } from "../../../src/adapters/sqlite/writer-thread/group.ts";
 import type { ApiKeyDraft } from "../../../src/ports/stores/account-store.ts";
-import { StoreWorld, secretDraft, startMs, testPolicy } from "../../harness/store-drafts.ts";
+import { claimWith, StoreWorld, secretDraft, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
 /** Operations that answer with a promise, because their SQL is shared with Postgres, in groups of the writer thread. */
 
@@ -45,13 +47,19 @@ const accountDraft = (name: string) => ({
   usesDefaultSource: true,
   sealedSigningKey: new Uint8Array([1]),
   publicKey: "whpk_",
+  placing: mayNotPlace,
+  disabledAtMs: null,
+  disablings: 0,
   createdAtMs: startMs,
 });
 const keyDraft = (account: { readonly id: string; readonly name: string }, given: Partial<ApiKeyDraft> = {}): ApiKeyDraft => ({
+  by: null,
   id: account.id,
   accountId: account.id,
   name: "environment",
   fingerprints: [account.name],
+  scopes: keyScopes,
+  expiresAtMs: null,
   nowMs: startMs,
   ...given,
 });
@@ -139,9 +147,9 @@ test("a claimed operation runs once in a group, and is rolled back alone if its 
   const { world, store, account, accountId, commits } = await openWorld();
   const hook = await world.hook("https://hooks.example/");
   const secret = secretDraft("rotated");
-  const rotation = { accountId, endpointId: hook.view.endpoint.id, secret, previousValidUntilMs: startMs + 1, nowMs: startMs };
+  const rotation = { by: null, accountId, endpointId: hook.view.endpoint.id, secret, previousValidUntilMs: startMs + 1, nowMs: startMs };
   const rotate = (id: string, draftAnswer: () => null) =>
-    store.underKey({ id, accountId, nowMs: startMs, expiresAtMs: startMs + 1 }).rotateSecret(rotation, draftAnswer);
+    store.underKey(claimWith({ id, accountId, nowMs: startMs, expiresAtMs: startMs + 1 })).rotateSecret(rotation, draftAnswer);
   commits.length = 0;
   const outcomes = await Promise.allSettled([
     rotate("undrafted", () => {

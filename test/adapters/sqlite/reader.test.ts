@@ -83,7 +83,7 @@ async function writeAndRead(world: StoreWorld, callSid: string, wanted: readonly
         break;
       }
       case "remove":
-        await store.removeWatch({ accountId, watchId, purge: true, nowMs: world.nowMs });
+        await store.removeWatch({ by: null, accountId, watchId, purge: true, nowMs: world.nowMs });
         expect(await store.getWatch(accountId, watchId)).toBeNull();
         expect(await store.listWatchEvents({ ...page, watchId })).toBeNull();
         return;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { openSqliteAdministration, openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import type { SealedSecret, SendJob } from "../../../src/ports/stores/send-job.ts";
-import { StoreWorld, answered, minute, only, secretDraft, startMs, testPolicy } from "../../harness/store-drafts.ts";
+import { claimWith, StoreWorld, answered, minute, only, secretDraft, startMs, testPolicy } from "../../harness/store-drafts.ts";
 
 // Each test fills the cache of the writer thread with a first webhook, changes a row, and expects the change in the next one.
 
@@ -22,8 +22,9 @@ async function openFilled(path = ":memory:", policy: Partial<typeof testPolicy> 
   await world.record(only(await next()));
   const endpointId = view.endpoint?.id ?? "";
   const patch = async (changes: Parameters<typeof world.store.patchEndpoint>[0]["patch"]) =>
-    world.store.patchEndpoint({ accountId, endpointId, patch: changes, nowMs: world.nowMs });
+    world.store.patchEndpoint({ by: null, accountId, endpointId, patch: changes, nowMs: world.nowMs });
   const rotation = (value: string) => ({
+    by: null,
     accountId,
     endpointId,
     secret: secretDraft(value),
@@ -69,7 +70,7 @@ test("a rotation, and the end of the previous secret", async () => {
 
 test("a default secret, which serves new endpoints only", async () => {
   const { world, next, accountId } = await openFilled();
-  await world.store.setDefaultSecret({ accountId, secret: secretDraft("default"), nowMs: world.nowMs });
+  await world.store.setDefaultSecret({ by: null, accountId, secret: secretDraft("default"), nowMs: world.nowMs });
   await world.watch("OUT-2", { url: "https://other.example/" });
   expect(textsOf(only(await next("OUT-2")).target.secrets)).toEqual(["default"]);
   expect(textsOf(only(await next()).target.secrets)).toEqual(["first"]);
@@ -115,7 +116,7 @@ test("a hook that comes back after a 410", async () => {
   const { view } = await world.hook("https://hooks.example/");
   for (const job of await next()) await world.record(job, job.target.id === view.endpoint.id ? answered(410) : undefined);
   await world.record(only(await next()));
-  await world.store.patchEndpoint({ accountId, endpointId: view.endpoint.id, patch: { state: "enabled" }, nowMs: world.nowMs });
+  await world.store.patchEndpoint({ by: null, accountId, endpointId: view.endpoint.id, patch: { state: "enabled" }, nowMs: world.nowMs });
   expect(await next()).toHaveLength(2);
 });
 
@@ -165,7 +166,7 @@ test("no change by an operation that was rolled back alone", async () => {
 
 test("no change by a group that was rolled back", async () => {
   const { world, next, rotation, accountId } = await openFilled();
-  const claim = { id: "key", accountId, nowMs: startMs, expiresAtMs: startMs + minute };
+  const claim = claimWith({ id: "key", accountId, nowMs: startMs, expiresAtMs: startMs + minute });
   const rotated = world.store.underKey(claim).rotateSecret(rotation("never"), () => {
     throw new Error("no answer");
   });

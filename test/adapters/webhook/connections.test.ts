@@ -28,7 +28,7 @@ function startSender(config: Partial<AddressGuardConfig> = {}, options: Partial<
 async function sendInTurn(sender: WebhookSender, url: string, count: number, timeoutMs = 5000) {
   const outcomes = [];
   for (let n = 0; n < count; n++) {
-    outcomes.push((await sender.send({ url, headers: {}, body: "{}", timeoutMs, accountId: "acc_1" })).outcome);
+    outcomes.push((await sender.send({ url, method: "POST", headers: {}, body: "{}", timeoutMs, accountId: "acc_1" })).outcome);
     await nextTurn();
     await nextTurn();
   }

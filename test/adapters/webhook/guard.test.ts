@@ -27,7 +27,8 @@ function startSender(guard: WebhookAddressGuard): WebhookSender {
 }
 
 const reasonFor = (guard: WebhookAddressGuard, url: string): string | null => guard.checkUrl(new URL(url))?.reason ?? null;
-const send = async (sender: WebhookSender, url: string) => (await sender.send({ url, headers: {}, body: "{}", timeoutMs: 5000 })).outcome;
+const send = async (sender: WebhookSender, url: string) =>
+  (await sender.send({ url, method: "POST", headers: {}, body: "{}", timeoutMs: 5000 })).outcome;
 
 const blocked = { kind: "failed", code: "blocked_address" };
 
@@ -242,7 +243,13 @@ describe("at the moment of connecting", () => {
   test("a name server that says nothing: the exchange ends in its time, and the sender closes", async () => {
     const server = await startNameServer(() => "silence");
     const sender = startSender(guardOf({ dnsServers: [server.address] }));
-    const { outcome, durationMs } = await sender.send({ url: "https://slow.example.com/", headers: {}, body: "", timeoutMs: 150 });
+    const { outcome, durationMs } = await sender.send({
+      url: "https://slow.example.com/",
+      method: "POST",
+      headers: {},
+      body: "",
+      timeoutMs: 150,
+    });
     expect(outcome).toMatchObject({ kind: "failed", code: "dns" });
     expect(durationMs).toBeLessThan(1000);
   });

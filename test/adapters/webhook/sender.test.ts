@@ -10,7 +10,14 @@ import { WebhookAddressGuard } from "../../../src/adapters/webhook/address-guard
 import type { AddressGuardConfig } from "../../../src/adapters/webhook/address-guard.ts";
 import { createWebhookSender } from "../../../src/adapters/webhook/sender.ts";
 import type { WebhookSender } from "../../../src/ports/webhook-sender.ts";
-import { brokenChunks, malformedRests, refusedAnswers, takenAnswers, takenAtTheEnd } from "../../harness/receivers/odd-answers.ts";
+import {
+  brokenChunks,
+  invalidLengths,
+  malformedRests,
+  refusedAnswers,
+  takenAnswers,
+  takenAtTheEnd,
+} from "../../harness/receivers/odd-answers.ts";
 import { startNameServer } from "../../harness/receivers/name-server.ts";
 import { ok, startReceiver, zoo } from "../../harness/receivers/receiver-zoo.ts";
 import { selfSigned } from "../../harness/receivers/self-signed.ts";
@@ -36,7 +43,13 @@ function startSender(
 const body = '{"type":"call.success","naïve":"日本語 \u2028"}';
 
 function requestTo(url: string, timeoutMs = 5000) {
-  return { url, headers: { "content-type": "application/json", "webhook-id": "evt_1", "x-Api-Key": "k" }, body, timeoutMs };
+  return {
+    url,
+    method: "POST" as const,
+    headers: { "content-type": "application/json", "webhook-id": "evt_1", "x-Api-Key": "k" },
+    body,
+    timeoutMs,
+  };
 }
 
 function trust(certificate: string): void {
@@ -77,7 +90,7 @@ const animals: Record<Exclude<keyof typeof zoo, "silent" | "slowHead" | "drippin
   brokenBody: { code: "reset", statusCode: 200 },
   brokenChunks: { code: "reset", statusCode: 200 },
   moreThanSaid: { status: 200, excerpt: "ok" },
-  twoLengths: { code: "protocol" },
+  twoLengths: { code: "protocol", statusCode: 200 },
 };
 
 describe("what a receiver does", () => {
@@ -194,7 +207,7 @@ describe("an odd answer", () => {
     }
   });
 
-  test.each(Object.entries(brokenChunks))(
+  test.each(Object.entries({ ...invalidLengths, ...brokenChunks }))(
     "whose body cannot be read is a failure of its status: %s",
     async (_name, { raw, detail, rule }) => {
       const receiver = await answering(raw);
@@ -205,12 +218,14 @@ describe("an odd answer", () => {
 
   describe.each(Object.entries(malformedRests))("whose status is followed by %s", (_name, rest) => {
     test.each(["stay", "end"] as const)("is obeyed (%s)", async (then) => {
-      for (const statusCode of [410, 429, 503]) {
+      // At once, because each waits for the deadline.
+      const exchanges = [400, 302, 410, 429, 503, 999].map(async (statusCode) => {
         const receiver = await answering(`HTTP/1.1 ${statusCode} X\r\nretry-after: 17\r\n${rest}`, then);
         const { outcome } = await startSender().send(requestTo(receiver.url, then === "stay" ? 300 : 5000));
         expect(outcome).toMatchObject({ kind: "answered", statusCode, retryAfter: "17" });
         await receiver.released();
-      }
+      });
+      await Promise.all(exchanges);
     });
   });
 

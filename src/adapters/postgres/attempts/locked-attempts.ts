@@ -2,27 +2,35 @@ import { adapt, attemptColumns, namesOf, stateColumns } from "../../sql/delivery
 import type { Column } from "../../sql/delivery-columns.ts";
 import { arraysOf, unnest, unnestAs } from "../connection/unnest.ts";
 import { decodeId } from "../../../domain/ids.ts";
+import { kindOfAttempt } from "../../../domain/activity.ts";
 import { attemptToDelete } from "../../../domain/deliveries/attempt.ts";
-import type { Attempt } from "../../../domain/deliveries/attempt.ts";
-import { dueAfterAttempt, supersededBy } from "../../../domain/deliveries/lane.ts";
+import type { Attempt, AttemptDecision } from "../../../domain/deliveries/attempt.ts";
+import { causesOperationalEvents } from "../../../domain/events/operational-events.ts";
+import { decideLane, placeAfterAttempt, supersededBy } from "../../../domain/deliveries/lane.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import { decideAfterAttempt, hasHostChanged } from "../../../domain/deliveries/delivery-decision.ts";
 import type { AttemptResult, EndpointStatus, HostStatus } from "../../../domain/deliveries/delivery-decision.ts";
+import { countOf } from "../../../domain/deliveries/success-rate.ts";
+import type { AttemptCount } from "../../../domain/deliveries/success-rate.ts";
 import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import type { AttemptRecord } from "../../../ports/stores/delivery-store.ts";
 import type { Row } from "../../sql/rows.ts";
 import { deliveryOf, endpointOf, flag, hostColumns, hostStatusOf, id, integer, integerOrNull, keyOrNull, text } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { dueTimes, laneKey } from "../deliveries/lanes.ts";
+import { countActivity } from "./account-activity.ts";
+import type { CountedActivity } from "./account-activity.ts";
+import { laneKey } from "../deliveries/lanes.ts";
 
 type DeliveryWork = {
   readonly row: Row;
   state: DeliveryState;
   dueAtMs: number | null;
+  earlyAfter: number | null;
   leaseToken: number | null;
   leaseOwner: number | null;
+  retryAcceptedAtMs: number | null;
   changed: boolean;
 };
 type EndpointWork = { readonly before: EndpointStatus; status: EndpointStatus; readonly late: LatePolicy; readonly hostId: number };
@@ -44,6 +52,8 @@ export class LockedAttempts {
   readonly #endpoints: ReadonlyMap<number, EndpointWork>;
   readonly #hosts: ReadonlyMap<number, HostWork>;
   readonly #attempts: WrittenAttempt[] = [];
+  readonly #counts: CountedAttempt[] = [];
+  readonly #activity: CountedActivity[] = [];
 
   /** `endpointKeys` names further endpoints to lock, with their hosts. */
   static async load(tx: Transaction, deliveryKeys: readonly number[], endpointKeys: readonly number[]): Promise<LockedAttempts> {
@@ -91,8 +101,10 @@ export class LockedAttempts {
           row,
           state: deliveryOf(row),
           dueAtMs: integerOrNull(row, "due_at"),
+          earlyAfter: integerOrNull(row, "early_after"),
           leaseToken: integerOrNull(row, "lease_token"),
           leaseOwner: integerOrNull(row, "lease_owner"),
+          retryAcceptedAtMs: integerOrNull(row, "retry_accepted_at"),
           changed: false,
         },
       ]),
@@ -122,8 +134,11 @@ export class LockedAttempts {
     return [...this.#hosts.keys()];
   }
 
-  /** Decides on one attempt. Returns `null` if the lease was lost or the delivery was deleted. */
-  decide(record: AttemptRecord): DecidedAttempt | null {
+  /**
+   * Decides on one attempt. Returns `null` if the lease was lost or the delivery was deleted. With `isReported` the rows that
+   * operational events need are locked.
+   */
+  decide(record: AttemptRecord, isReported: boolean): DecidedAttempt | null {
     const deliveryKey = decodeId(record.deliveryId);
     const delivery = this.#deliveries.get(deliveryKey);
     if (delivery === undefined || delivery.leaseToken !== record.leaseToken) return null;
@@ -140,11 +155,13 @@ export class LockedAttempts {
         endpoint: endpoint.status,
         host: host.status,
         isTest: delivery.row["event_type"] === "endpoint.test",
+        isReported: isReported && causesOperationalEvents(text(delivery.row, "event_type")),
       },
       this.#policy,
       { nowMs, jitter },
     );
     this.#attempts.push({ deliveryKey, attempt: result.attempt });
+    if (delivery.row["event_type"] !== "endpoint.test") this.#count(delivery.row, result.attempt.decision, nowMs);
     this.#applyResult(delivery, result);
     endpoint.status = result.endpoint;
     if (hasHostChanged(host.status, result.host)) host.changed = true;
@@ -154,11 +171,21 @@ export class LockedAttempts {
     return { row: delivery.row, hostId: endpoint.hostId, result };
   }
 
+  #count(row: Row, decision: AttemptDecision, nowMs: number): void {
+    const count = countOf(decision, nowMs);
+    this.#counts.push({ endpointKey: integer(row, "endpoint_id"), ...count });
+    const kind = kindOfAttempt(decision, nowMs - integer(row, "created_at"));
+    this.#activity.push({ accountKey: integer(row, "account_id"), atMs: count.atMs, kind });
+  }
+
   #applyResult(delivery: DeliveryWork, { delivery: state }: AttemptResult): void {
-    delivery.dueAtMs = dueAfterAttempt(state, { isInLane: delivery.row["sequence"] !== null, dueAtMs: delivery.dueAtMs });
+    const { dueAtMs, earlyAfter } = placeAfterAttempt(state, { isInLane: delivery.row["sequence"] !== null, current: delivery });
+    delivery.dueAtMs = dueAtMs;
+    delivery.earlyAfter = earlyAfter;
     delivery.state = state;
     delivery.leaseToken = null;
     delivery.leaseOwner = null;
+    delivery.retryAcceptedAtMs = null;
     delivery.changed = true;
   }
 
@@ -170,10 +197,11 @@ export class LockedAttempts {
     if (attempt.decision === "delivered" && state.status === "delivered")
       for (const deliveryId of supersededBy(entriesOf(lane), sequence, late)) this.#settle(decodeId(deliveryId), "superseded", nowMs);
     const waiting = lane.filter(isWaiting);
-    for (const [index, dueAtMs] of dueTimes(entriesOf(waiting), this.#policy.orderHoldMs).entries()) {
+    for (const [index, { dueAtMs, earlyAfter }] of decideLane(entriesOf(waiting), this.#policy.orderHoldMs).entries()) {
       const entry = waiting[index];
-      if (entry === undefined || entry.dueAtMs === dueAtMs) continue;
+      if (entry === undefined || (entry.dueAtMs === dueAtMs && entry.earlyAfter === earlyAfter)) continue;
       entry.dueAtMs = dueAtMs;
+      entry.earlyAfter = earlyAfter;
       entry.changed = true;
     }
   }
@@ -183,6 +211,8 @@ export class LockedAttempts {
     if (delivery === undefined) return;
     delivery.state = { ...delivery.state, status, settledAtMs: nowMs, nextAttemptAtMs: null };
     delivery.dueAtMs = null;
+    if (status === "canceled") delivery.retryAcceptedAtMs = null;
+    delivery.earlyAfter = null;
     delivery.changed = true;
   }
 
@@ -195,7 +225,14 @@ export class LockedAttempts {
   async write(tx: Transaction): Promise<void> {
     const deliveries = [...this.#deliveries.values()].filter(({ changed }) => changed);
     if (deliveries.length === 0) return;
-    await Promise.all([writeAttempts(tx, this.#attempts), writeDeliveries(tx, deliveries), this.#writeEndpoints(tx), this.#writeHosts(tx)]);
+    await Promise.all([
+      writeAttempts(tx, this.#attempts),
+      writeDeliveries(tx, deliveries),
+      countAttempts(tx, this.#counts),
+      countActivity(tx, this.#activity),
+      this.#writeEndpoints(tx),
+      this.#writeHosts(tx),
+    ]);
   }
 
   async #writeEndpoints(tx: Transaction): Promise<void> {
@@ -204,10 +241,11 @@ export class LockedAttempts {
     await tx.run(
       `update endpoints p set state = u.state, reason = u.reason, since = u.since, consecutive_failures = u.consecutive_failures,
          failing_since = u.failing_since, last_success_at = u.last_success_at, paused_until = u.paused_until,
-         paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses, pause_reason = u.pause_reason
+         paused_since = u.paused_since, consecutive_pauses = u.consecutive_pauses, pause_reason = u.pause_reason,
+         recoveries = u.recoveries, recovered_at = u.recovered_at, reported_failing = u.reported_failing
        from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[], $10::text[],
-         $11::bigint[]) as u(id, state, reason, since, consecutive_failures, failing_since, last_success_at, paused_until, consecutive_pauses,
-         pause_reason, paused_since)
+         $11::bigint[], $12::integer[], $13::bigint[], $14::boolean[]) as u(id, state, reason, since, consecutive_failures, failing_since, last_success_at, paused_until, consecutive_pauses,
+         pause_reason, paused_since, recoveries, recovered_at, reported_failing)
        where p.id = u.id`,
       endpoints.map(([endpointKey]) => endpointKey),
       endpoints.map(([, { status }]) => status.state),
@@ -220,6 +258,9 @@ export class LockedAttempts {
       endpoints.map(([, { status }]) => status.health.consecutivePauses),
       endpoints.map(([, { status }]) => status.health.pauseReason),
       endpoints.map(([, { status }]) => status.health.pausedSinceMs),
+      endpoints.map(([, { status }]) => status.health.recoveries),
+      endpoints.map(([, { status }]) => status.health.recoveredAtMs),
+      endpoints.map(([, { status }]) => status.health.isReportedFailing),
     );
   }
 
@@ -252,6 +293,7 @@ function entriesOf(lane: readonly DeliveryWork[]) {
     terminal: flag(row, "terminal"),
     nextAttemptAtMs: state.nextAttemptAtMs ?? 0,
     firstFailedAtMs: state.firstFailedAtMs,
+    lastRecovery: state.lastRecovery,
   }));
 }
 
@@ -274,11 +316,28 @@ async function writeAttempts(tx: Transaction, attempts: readonly WrittenAttempt[
   );
 }
 
+type CountedAttempt = AttemptCount & { readonly endpointKey: number };
+
+const countColumns: readonly Column<CountedAttempt>[] = [
+  { name: "endpoint_id", type: "bigint", valueOf: ({ endpointKey }) => endpointKey },
+  { name: "at", type: "bigint", valueOf: ({ atMs }) => atMs },
+  { name: "succeeded", type: "integer", valueOf: ({ succeeded }) => succeeded },
+  { name: "failed", type: "integer", valueOf: ({ failed }) => failed },
+];
+const insertCounts = `insert into endpoint_attempt_changes (${namesOf(countColumns)})
+  select endpoint_id, at, sum(succeeded), sum(failed) from ${unnestAs("u", countColumns)} group by 1, 2`;
+
+async function countAttempts(tx: Transaction, counts: readonly CountedAttempt[]): Promise<void> {
+  if (counts.length > 0) await tx.run(insertCounts, ...arraysOf(countColumns, counts));
+}
+
 const changedColumns: readonly Column<DeliveryWork>[] = [
   ...stateColumns.map((column) => adapt(column, ({ state }: DeliveryWork) => state)),
   { name: "due_at", type: "bigint", valueOf: ({ dueAtMs }) => dueAtMs },
+  { name: "early_after", type: "integer", valueOf: ({ earlyAfter }) => earlyAfter },
   { name: "lease_owner", type: "bigint", valueOf: ({ leaseOwner }) => leaseOwner },
   { name: "lease_token", type: "bigint", valueOf: ({ leaseToken }) => leaseToken },
+  { name: "retry_accepted_at", type: "bigint", valueOf: ({ retryAcceptedAtMs }) => retryAcceptedAtMs },
 ];
 const writtenColumns: readonly Column<DeliveryWork>[] = [
   { name: "id", type: "bigint", valueOf: ({ row }) => integer(row, "id") },

@@ -1,3 +1,4 @@
+import { activityKinds, durationBoundsMs } from "../../../domain/activity.ts";
 import type { Column } from "../../sql/delivery-columns.ts";
 import { isHealthy, plainSuccessColumns, plainSuccessConstants } from "../../sql/plain-success.ts";
 import type { PlainSuccess } from "../../sql/plain-success.ts";
@@ -53,6 +54,8 @@ const boundColumns: readonly Column<Keyed>[] = [
 ];
 const assignments = [...plainSuccessConstants, ...plainSuccessColumns.map(({ name }) => `${name} = t.${name}`)];
 
+const durations = `array[${durationBoundsMs.join(", ")}]::bigint[]`;
+
 // Each table is reached by its key alone: what else a delivery must be is written so that no index serves it.
 const writeSuccesses = `with taken as (
     update deliveries d set ${assignments.join(", ")}, lease_owner = null
@@ -64,11 +67,18 @@ const writeSuccesses = `with taken as (
         select 1 from deliveries w
         where w.watch_id = o.watch_id and ${unindexedKey("w.endpoint_id")} = o.endpoint_id and w.status = 'pending' and w.id <> u.id limit 1) is null) t
     where d.id = t.id and ${unindexedKey("d.lease_token")} = t.lease_token and ${isStatus("d.status", "pending")} and d.attempt_count = 0
-    returning d.id, d.endpoint_id, d.settled_at, t.last_success_at, t.host_due_at),
+    returning d.id, d.account_id, d.endpoint_id, d.created_at, d.settled_at, t.last_success_at, t.host_due_at),
   outdated as (
     select p.id, s.at from (
       select endpoint_id, max(settled_at) as at from taken
       where last_success_at is null or settled_at - last_success_at not between 0 and 999 group by endpoint_id) s
     join endpoints p on p.id = s.endpoint_id for no key update of p skip locked),
+  counted as (
+    insert into endpoint_attempt_changes (endpoint_id, at, succeeded, failed)
+      select endpoint_id, settled_at - settled_at % 60000, count(*), 0 from taken group by 1, 2),
+  active as (
+    insert into account_activity_changes (account_id, at, kind, n)
+      select account_id, settled_at - settled_at % 60000, ${activityKinds.delivered} + width_bucket(settled_at - created_at, ${durations}), count(*)
+      from taken group by 1, 2, 3),
   touched as (update endpoints p set last_success_at = o.at from outdated o where p.id = o.id)
   select id, host_due_at from taken`;

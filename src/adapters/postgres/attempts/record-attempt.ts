@@ -16,7 +16,7 @@ import { lockConsequences } from "./attempt-locks.ts";
 import type { Consequences } from "./attempt-locks.ts";
 import { noticesOf, operationalEvents } from "./operational-events.ts";
 import { retireEndpoints } from "./retire-endpoint.ts";
-import type { RetireResult } from "./retire-endpoint.ts";
+import type { RetireResult } from "./ended-watches.ts";
 
 const nothingRetired: RetireResult = { unwatchedCallIds: [], notices: [] };
 
@@ -30,9 +30,9 @@ export async function recordAttempts(tx: Transaction, records: readonly AttemptR
   const consequences = await lockConsequences(tx, records);
   const deliveryKeys = records.map(({ deliveryId }) => decodeId(deliveryId));
   const attempted = await LockedAttempts.load(tx, deliveryKeys, consequences.endpointKeys);
-  const decided = records.map((record) => attempted.decide(record));
+  const decided = records.map((record) => attempted.decide(record, consequences.accountIds.has(record.accountId)));
   const drafts = records.map((record, index) => draftsOf(decided[index] ?? null, consequences, record.nowMs));
-  const writing = Promise.all([attempted.write(tx), retire(tx, records, decided)]);
+  const writing = Promise.all([attempted.write(tx), retire(tx, records, decided, consequences)]);
   const allDrafts = drafts.flat();
   // Operational events may go to the same host, so its bound is read after them. Usually there are none, and all statements
   // are sent together.
@@ -54,7 +54,7 @@ export async function recordAttempts(tx: Transaction, records: readonly AttemptR
     const { unwatchedCallIds, notices } =
       result.endpointChange === "disabled_gone" ? (retired.get(integer(decision.row, "endpoint_id")) ?? nothingRetired) : nothingRetired;
     return recordedOf(result, {
-      jobs: ownEvents.flatMap((event: NewEvent | null) => (event === null ? [] : (published.jobs.get(event) ?? []))),
+      jobs: ownEvents.flatMap((event) => published.jobs.get(event) ?? []),
       endpointNextDueAtMs: bounds.get(hostId) ?? null,
       unwatchedCallIds,
       notices: [...notices, ...noticesOf(ownEvents)],
@@ -62,7 +62,7 @@ export async function recordAttempts(tx: Transaction, records: readonly AttemptR
   });
 }
 
-type Published = { readonly events: readonly (NewEvent | null)[]; readonly jobs: ReadonlyMap<NewEvent, readonly SendJob[]> };
+type Published = { readonly events: readonly NewEvent[]; readonly jobs: ReadonlyMap<NewEvent, readonly SendJob[]> };
 const nothingPublished: Published = { events: [], jobs: new Map() };
 
 /** Inserts operational events, but none for endpoints that this transaction retired, because their hooks are disabled. */
@@ -76,19 +76,19 @@ async function publish(
     drafts,
     hooks.filter(({ endpointId }) => !retired.has(decodeId(endpointId))),
   );
-  const wanted = events.filter((event) => event !== null);
-  return { events, jobs: await insertEvents(tx, token, wanted) };
+  return { events, jobs: await insertEvents(tx, token, events) };
 }
 
 async function retire(
   tx: Transaction,
   records: readonly AttemptRecord[],
   decided: readonly (DecidedAttempt | null)[],
+  { markedKeys }: Consequences,
 ): Promise<ReadonlyMap<number, RetireResult>> {
   const gone = new Map<number, number>();
   for (const [index, decision] of decided.entries())
     if (decision?.result.endpointChange === "disabled_gone") gone.set(integer(decision.row, "endpoint_id"), records[index]?.nowMs ?? 0);
-  return gone.size === 0 ? new Map() : retireEndpoints(tx, [...gone.keys()], Math.max(...gone.values()));
+  return gone.size === 0 ? new Map() : retireEndpoints(tx, [...gone.keys()], markedKeys, Math.max(...gone.values()));
 }
 
 function draftsOf(decision: DecidedAttempt | null, { accountHooks }: Consequences, nowMs: number): readonly OperationalEventDraft[] {

@@ -27,6 +27,10 @@ export class DatabaseClock implements Clock {
     return this.#machine.setTimer(delayMs, fire);
   }
 
+  nextTurn(run: () => void): void {
+    this.#machine.nextTurn(run);
+  }
+
   /** Records the database time (epoch ms) that a statement returned; the statement was sent at `sentAtMonotonicMs` and has just been answered. */
   recordDatabaseTime(databaseMs: number, sentAtMonotonicMs: number): void {
     const latestMs = databaseMs - sentAtMonotonicMs;

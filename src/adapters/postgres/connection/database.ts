@@ -7,7 +7,8 @@ import type { Row } from "../../sql/rows.ts";
 import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
 import type { InFlightLimits, InstanceIdentity, Queries, Value } from "./queries.ts";
 import { waitAtMost } from "../../wait-at-most.ts";
-import { breakOf, connectClient, createPool, statementOf, timeoutBy } from "./session.ts";
+import { beginEpoch, readOrigin } from "./feed-epochs.ts";
+import { breakOf, connectClient, connectTimeoutMs, createPool, statementOf, timeoutBy } from "./session.ts";
 import { Transaction } from "./transaction.ts";
 import type pg from "pg";
 
@@ -55,6 +56,8 @@ export class Database implements Queries {
   readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
   readonly #onCommitted: (durationMs: number) => void;
   readonly #onUnavailable: () => void;
+  /** Origin of the database as of the newest connection that was checked. */
+  #origin: string | null = null;
   #closed: Promise<void> | null = null;
   #rejoining: Promise<void> | null = null;
 
@@ -67,7 +70,7 @@ export class Database implements Queries {
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.#onUnavailable = options.onUnavailable ?? (() => undefined);
     this.#connectionString = options.connectionString;
-    this.#pool = createPool(options.connectionString, options.poolSize ?? 10);
+    this.#pool = createPool(options.connectionString, options.poolSize ?? 10, (client) => this.#checkOrigin(client));
   }
 
   get policy(): DeliveryPolicy {
@@ -126,6 +129,18 @@ export class Database implements Queries {
     ));
   }
 
+  /** Begins an epoch of the feed, at the start of an instance. */
+  async beginEpoch(): Promise<void> {
+    const client = await this.#connect();
+    try {
+      await beginEpoch(client, await readOrigin(client, connectTimeoutMs), "start");
+      client.release();
+    } catch (error) {
+      client.release(true);
+      throw toStoreError(error);
+    }
+  }
+
   /** Opens a connection outside the pool, for a transaction of many calls. */
   async connectBeside(applicationName: string): Promise<pg.Client> {
     if (this.#closed !== null) throw new StoreUnavailableError("the store is closed");
@@ -142,6 +157,17 @@ export class Database implements Queries {
   async closeBeside(client: pg.Client): Promise<void> {
     this.#beside.delete(client);
     await waitAtMost(closeWithinMs, client.end());
+  }
+
+  /**
+   * Begins an epoch of the feed if the database is another one than that of the current epoch. No event is written on a
+   * connection before this check.
+   */
+  async #checkOrigin(client: pg.ClientBase): Promise<void> {
+    const origin = await readOrigin(client, connectTimeoutMs);
+    if (origin === this.#origin) return;
+    await beginEpoch(client, origin, "origin");
+    this.#origin = origin;
   }
 
   #single(sql: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> {

@@ -1,4 +1,4 @@
-import { RingbackError, StoreUnavailableError, StartupError } from "../../../domain/errors.ts";
+import { RingbackError, StoreUnavailableError } from "../../../domain/errors.ts";
 import { messageOf } from "../../../domain/error-text.ts";
 import pg from "pg";
 
@@ -67,27 +67,4 @@ function sqlStateOf(error: unknown): string | null {
 function isPgClientError(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return typeof (error as NodeJS.ErrnoException).syscall === "string" || /connection|read timeout|not queryable/i.test(error.message);
-}
-
-/** SQLSTATEs for which waiting does not help: wrong password, unknown role or database, missing privilege, or an unsuitable database. */
-const refusedStates = /^(?:28|3D|42|22|0A)/;
-/** Errors that `pg` raises itself have no code, only a message. */
-const refusedByClient: readonly (readonly [RegExp, string])[] = [
-  [/client password must be a (?:non-empty )?string/, "requires a password, and the URL has none"],
-  [
-    /server does not support SSL connections/,
-    "does not support TLS, and the URL requires it: enable TLS on the server, or set sslmode=disable",
-  ],
-];
-
-/** Maps an error to a one-line `StartupError` if the database cannot be used until an operator acts; `null` if waiting may help. */
-export function toStartupError(error: unknown): StartupError | null {
-  if (error instanceof StartupError) return error;
-  if (error instanceof pg.DatabaseError)
-    return refusedStates.test(error.code ?? "")
-      ? new StartupError(`the database of DATABASE_URL cannot be used: ${messageOf(error)}`, { cause: error })
-      : null;
-  const message = messageOf(error);
-  const reason = refusedByClient.find(([pattern]) => pattern.test(message))?.[1];
-  return reason === undefined ? null : new StartupError(`the database of DATABASE_URL ${reason}`, { cause: error });
 }

@@ -3,7 +3,7 @@ import { toClientUrl } from "./connection-string.ts";
 import type { Value } from "./queries.ts";
 import pg from "pg";
 
-const connectTimeoutMs = 4000;
+export const connectTimeoutMs = 4000;
 const statementTimeoutMs = 5000;
 const lockTimeoutMs = 4000;
 /**
@@ -32,7 +32,8 @@ function toSql(value: Value): unknown {
   return Array.isArray(value) ? value.map(toSql) : value;
 }
 
-export function createPool(connectionString: string, max: number): pg.Pool {
+/** Creates a pool. `onSession` runs on every new connection before its first use. */
+export function createPool(connectionString: string, max: number, onSession: (client: pg.ClientBase) => Promise<void>): pg.Pool {
   const pool = new pg.Pool({
     connectionString: toClientUrl(connectionString),
     max,
@@ -42,7 +43,10 @@ export function createPool(connectionString: string, max: number): pg.Pool {
     keepAlive: true,
     pipeline: true,
     types: { getTypeParser: typeParserOf },
-    onConnect: prepareSession,
+    onConnect: async (client) => {
+      await prepareSession(client);
+      await onSession(client);
+    },
   });
   // The pool drops an idle connection that breaks; a used one rejects its statement.
   pool.on("error", () => undefined);

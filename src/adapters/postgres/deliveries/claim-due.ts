@@ -1,7 +1,9 @@
 import { decodeId } from "../../../domain/ids.ts";
 import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
+import { claimOrder } from "../../../domain/deliveries/bring-forward.ts";
 import type { Row } from "../../sql/rows.ts";
 import { flag, id, integer, integerOrNull, text } from "../../sql/rows.ts";
+import { isOfDisabled } from "../accounts/disabled-accounts.ts";
 import type { Database } from "../connection/database.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -38,6 +40,9 @@ async function claimScheduled(db: Database, request: ClaimRequest): Promise<Clai
 /** Advisory lock that serializes claims; an arbitrary number. */
 const claimLockKey = 7_464_622_230;
 
+/** Deliveries of one endpoint that the claim may take, in the order in which it takes them. */
+type Candidates = ReturnType<typeof claimOrder>;
+
 type DueHosts = { readonly hosts: readonly Row[]; readonly nextDueAtMs: number | null };
 
 /**
@@ -49,15 +54,15 @@ async function findDueHosts(db: Queries, request: ClaimRequest): Promise<DueHost
   const spare = capacityByEndpoint.length + capacityByHost.length;
   const failingLimit = Math.min(request.failingLimit, limit);
   const rows = await db.all(
-    `select * from (select id, account_id, origin, consecutive_pauses, next_due_at as due_at, false as failing from hosts
+    `select * from (select id, account_id, origin, consecutive_pauses, next_due_at as due_at, false as failing, ${isOfDisabled("account_id")} as is_closed from hosts
        where next_due_at <= $1 and (paused_until is null or paused_until <= $1) order by next_due_at limit $2) healthy
      union all
-     select * from (select id, account_id, origin, consecutive_pauses, failing_due_at, true from hosts
+     select * from (select id, account_id, origin, consecutive_pauses, failing_due_at, true, ${isOfDisabled("account_id")} from hosts
        where failing_due_at <= $1 and (paused_until is null or paused_until <= $1) order by failing_due_at limit $3) failing
      union all
      select null, null, null, null, least(
        (select next_due_at from hosts where next_due_at > $1 order by next_due_at limit 1),
-       (select failing_due_at from hosts where failing_due_at > $1 order by failing_due_at limit 1)), null`,
+       (select failing_due_at from hosts where failing_due_at > $1 order by failing_due_at limit 1)), null, null`,
     nowMs,
     limit <= 0 ? 0 : limit + spare,
     failingLimit <= 0 ? 0 : failingLimit + spare,
@@ -68,7 +73,9 @@ async function findDueHosts(db: Queries, request: ClaimRequest): Promise<DueHost
 }
 
 async function claimFrom(tx: Transaction, token: number, request: ClaimRequest, hosts: readonly Row[]): Promise<ClaimResult> {
-  const endpoints = await findDueEndpoints(tx, request, hosts);
+  // Raising the bounds of the hosts of disabled accounts removes these hosts from the next claims.
+  const open = hosts.filter((row) => row["is_closed"] !== true);
+  const endpoints = await findDueEndpoints(tx, request, open);
   const endpointKeys = endpoints.map((row) => integer(row, "id"));
   const hostIds = [...new Set(hosts.map((row) => integer(row, "id")))];
   const [inFlight, endpointState, deliveries, targets] = await Promise.all([
@@ -81,9 +88,9 @@ async function claimFrom(tx: Transaction, token: number, request: ClaimRequest, 
     (row) => integer(row, "consecutive_pauses") > 0 || integer(row, "host_consecutive_pauses") > 0,
   );
   const selection = new ClaimSelection(request, endpointState, pauses ? await readLeases(tx, hostIds) : noLeases, inFlight);
-  const chosen = hosts.flatMap((host) => selection.ofHost(host, endpoints, deliveries));
+  const chosen = open.flatMap((host) => selection.ofHost(host, endpoints, deliveries));
   const [jobs, , , { nextDueAtMs }] = await Promise.all([
-    leaseJobs(tx, token, chosen, "scheduled", request.nowMs, targets),
+    leaseJobs(tx, token, chosen, request.nowMs, targets),
     refreshDue(tx, endpointKeys),
     raiseHosts(tx, hostIds),
     findDueHosts(tx, { ...request, limit: 0 }),
@@ -91,7 +98,8 @@ async function claimFrom(tx: Transaction, token: number, request: ClaimRequest, 
   // A stale bound pointed to an endpoint without due deliveries. It is raised now, so an immediate second claim finds the
   // hosts behind it; each such claim raises a bound, so these claims end.
   const capacities = capacityByEndpoint(request);
-  const hadStaleBound = endpointKeys.some((key) => !deliveries.has(key) && (capacities.get(key) ?? request.defaultCapacity) > 0);
+  const hadStaleBound =
+    open.length < hosts.length || endpointKeys.some((key) => !deliveries.has(key) && (capacities.get(key) ?? request.defaultCapacity) > 0);
   return { jobs, nextDueAtMs: jobs.length === 0 && hadStaleBound ? request.nowMs : nextDueAtMs };
 }
 
@@ -102,7 +110,7 @@ async function findDueEndpoints(tx: Transaction, request: ClaimRequest, hosts: r
     `select p.id, p.host_id, p.failing from unnest($1::bigint[], $2::boolean[], $3::integer[]) with ordinality as u(host_id, failing, capacity, n)
      cross join lateral (
        select id, host_id, failing, next_due_at from endpoints
-       where host_id = u.host_id and failing = u.failing and state = 'enabled' and next_due_at <= $4 and (paused_until is null or paused_until <= $4)
+       where host_id = u.host_id and failing = u.failing and state = 'enabled' and held = 0 and next_due_at <= $4 and (paused_until is null or paused_until <= $4)
        order by next_due_at limit u.capacity) p
      order by u.n, p.next_due_at`,
     hosts.map((row) => integer(row, "id")),
@@ -118,7 +126,7 @@ async function findDueEndpoints(tx: Transaction, request: ClaimRequest, hosts: r
 /** Reads the state of endpoints and their hosts; the caller has locked them. */
 async function readEndpointState(tx: Transaction, endpointKeys: readonly number[]): Promise<ReadonlyMap<number, Row>> {
   const rows = await tx.all(
-    `select p.id, p.state, p.failing, p.paused_until, p.consecutive_pauses, h.paused_until as host_paused_until,
+    `select p.id, p.state, p.held, p.failing, p.paused_until, p.consecutive_pauses, h.paused_until as host_paused_until,
        h.consecutive_pauses as host_consecutive_pauses
      from endpoints p join hosts h on h.id = p.host_id where p.id = any($1)`,
     endpointKeys,
@@ -144,28 +152,40 @@ async function readLeases(tx: Transaction, hostIds: readonly number[]): Promise<
   };
 }
 
-/** Finds the due deliveries of each endpoint, earliest due first, up to the endpoint's capacity. */
+/**
+ * Finds the deliveries of each endpoint that may be claimed, in the order of claims, up to the endpoint's capacity: those that
+ * are due, and those that its recovery brings forward.
+ */
 async function findDueDeliveries(
   tx: Transaction,
   request: ClaimRequest,
   endpointKeys: readonly number[],
-): Promise<ReadonlyMap<number, readonly number[]>> {
+): Promise<ReadonlyMap<number, Candidates>> {
   const capacities = capacityByEndpoint(request);
+  const capacityOf = (key: number) => Math.max(0, Math.min(capacities.get(key) ?? request.defaultCapacity, request.limit));
+  const claimable = "select id, due_at from deliveries where endpoint_id = u.id and status = 'pending' and lease_token is null";
   const rows = await tx.all(
-    `select u.id as endpoint_id, d.id from unnest($1::bigint[], $2::integer[]) as u(id, capacity)
+    `select u.id as endpoint_id, p.recovered_at, d.id, d.due_at, d.early
+     from unnest($1::bigint[], $2::integer[]) as u(id, capacity) join endpoints p on p.id = u.id
      cross join lateral (
-       select id, due_at from deliveries where endpoint_id = u.id and status = 'pending' and lease_token is null and due_at is not null and due_at <= $3
-       order by due_at, id limit u.capacity) d
-     order by d.due_at, d.id`,
+       (select x.*, false as early, 0 as early_after from (
+         ${claimable} and due_at is not null and due_at <= $3 order by due_at, id limit u.capacity) x)
+       union all
+       (select x.id, x.due_at, true, x.early_after from (
+         ${claimable.replace("due_at", "due_at, early_after")} and early_after < p.recoveries order by early_after, id limit u.capacity) x)) d
+     order by d.early_after, case when d.early then 0 else d.due_at end, d.id`,
     endpointKeys,
-    endpointKeys.map((key) => Math.max(0, Math.min(capacities.get(key) ?? request.defaultCapacity, request.limit))),
+    endpointKeys.map(capacityOf),
     request.nowMs,
   );
   return new Map(
-    [...Map.groupBy(rows, (row) => integer(row, "endpoint_id"))].map(([endpointKey, group]) => [
-      endpointKey,
-      group.map((row) => integer(row, "id")),
-    ]),
+    [...Map.groupBy(rows, (row) => integer(row, "endpoint_id"))].map(([endpointKey, group]) => {
+      const [due, early] = [false, true].map((isEarly) =>
+        group.filter((row) => flag(row, "early") === isEarly).map((row) => ({ key: integer(row, "id"), dueAtMs: integer(row, "due_at") })),
+      );
+      const recoveredAtMs = integerOrNull(group[0] ?? {}, "recovered_at");
+      return [endpointKey, claimOrder({ due: due ?? [], early: early ?? [], recoveredAtMs }, request.nowMs, capacityOf(endpointKey))];
+    }),
   );
 }
 
@@ -193,7 +213,7 @@ class ClaimSelection {
     this.#inFlight = inFlight;
   }
 
-  ofHost(host: Row, endpoints: readonly Row[], deliveries: ReadonlyMap<number, readonly number[]>): readonly number[] {
+  ofHost(host: Row, endpoints: readonly Row[], deliveries: ReadonlyMap<number, Candidates>): Candidates {
     const hostId = integer(host, "id");
     const failing = flag(host, "failing");
     const hostKey = hostKeyOf(host);
@@ -202,7 +222,7 @@ class ClaimSelection {
     const hostCapacity = this.#hostCapacity.get(hostKey) ?? this.#defaultCapacity;
     let available = Math.min(hostCapacity, this.#left, failing ? this.#failingLeft : this.#left);
     if (probing) available = Math.min(available, this.#busy.hosts.has(hostId) ? 0 : 1);
-    const chosen: number[] = [];
+    const chosen: Candidates[number][] = [];
     for (const row of own) {
       if (chosen.length >= available) break;
       chosen.push(...this.#ofEndpoint(integer(row, "id"), failing, available - chosen.length, deliveries));
@@ -214,14 +234,10 @@ class ClaimSelection {
     return chosen;
   }
 
-  #ofEndpoint(
-    endpointKey: number,
-    failing: boolean,
-    hostCapacity: number,
-    deliveries: ReadonlyMap<number, readonly number[]>,
-  ): readonly number[] {
+  #ofEndpoint(endpointKey: number, failing: boolean, hostCapacity: number, deliveries: ReadonlyMap<number, Candidates>): Candidates {
     const row = this.#endpointState.get(endpointKey);
-    if (row === undefined || row["state"] !== "enabled" || row["failing"] !== failing || this.#isPaused(row)) return [];
+    if (row === undefined || row["state"] !== "enabled" || row["held"] !== 0 || row["failing"] !== failing || this.#isPaused(row))
+      return [];
     let available = Math.min(hostCapacity, this.#endpointCapacity.get(endpointKey) ?? this.#defaultCapacity);
     if (integer(row, "consecutive_pauses") > 0) available = Math.min(available, this.#busy.endpoints.has(endpointKey) ? 0 : 1);
     if (available <= 0) return [];

@@ -1,3 +1,5 @@
+import { recordAudit } from "../../sql/audit/audit.ts";
+import { deliveryRetried } from "../../sql/audit/entries.ts";
 import { decodeId, newId } from "../../../domain/ids.ts";
 import { endpointTestEvent } from "../../../domain/events/event.ts";
 import type { ClaimManualRetryResult, DeliveryStore, CreateTestResult } from "../../../ports/stores/delivery-store.ts";
@@ -5,6 +7,7 @@ import { integer } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { hasEventId, readDeliveryView } from "../reading/selects.ts";
+import { lockLanes, settleMarked } from "../marks/marked-deliveries.ts";
 import { markForManualRetry } from "./manual-retries.ts";
 import { lockEndpoints, refreshDue } from "./due-bounds.ts";
 import { leaseJobs } from "./send-jobs.ts";
@@ -24,8 +27,14 @@ export async function claimManualRetry(
   const { nowMs } = request;
   const accountKey = decodeId(request.accountId);
   const deliveryKey = decodeId(request.deliveryId);
-  const delivery = await tx.get("select endpoint_id from deliveries where id = $1 and account_id = $2", deliveryKey, accountKey);
+  const delivery = await tx.get(
+    `select d.endpoint_id, d.watch_id, exists (select 1 from marks where account_id = $2) as has_marks
+     from deliveries d left join watches w on w.id = d.watch_id where d.id = $1 and d.account_id = $2 and w.status is distinct from 'purged'`,
+    deliveryKey,
+    accountKey,
+  );
   if (delivery === undefined) return { kind: "unknown" };
+  if (delivery["has_marks"] === true) await lockLanes(tx, [deliveryKey], []);
   const [, row] = await Promise.all([
     lockEndpoints(tx, [integer(delivery, "endpoint_id")]),
     tx.get(
@@ -38,9 +47,11 @@ export async function claimManualRetry(
   if (row["deleted_at"] !== null) return { kind: "watch_deleted" };
   if (row["endpoint_state"] === "disabled") return { kind: "endpoint_disabled" };
   if (row["token"] !== null) return { kind: "in_flight" };
+  if (delivery["has_marks"] === true) await settleMarked(tx, accountKey, [deliveryKey], nowMs);
   await markForManualRetry(tx, deliveryKey, nowMs);
-  const [job] = await leaseJobs(tx, token, [deliveryKey], "manual", nowMs);
+  const [job] = await leaseJobs(tx, token, [{ key: deliveryKey, mode: "manual" }], nowMs);
   const view = await readDeliveryView(tx, accountKey, deliveryKey);
+  if (job !== undefined && view !== null) await recordAudit(tx, request.by, deliveryRetried(request));
   return job === undefined || view === null ? { kind: "unknown" } : { kind: "claimed", job, view };
 }
 
@@ -61,7 +72,7 @@ export async function createTest(
   if (row["state"] === "disabled") return { kind: "endpoint_disabled" };
   const event = endpointTestEvent(newId("evt", nowMs), accountId, nowMs);
   await insertEvents(tx, null, [
-    { event, watchId: null, callSid: null, sequence: null, terminal: false, endpointIds: [endpointId], nowMs },
+    { event, watchId: null, callSid: null, sequence: null, terminal: false, trace: null, endpointIds: [endpointId], nowMs },
   ]);
   // A test shows the current state of the endpoint, so it has one attempt and no schedule.
   const delivery = await tx.get(
@@ -70,7 +81,7 @@ export async function createTest(
     event.id,
   );
   if (delivery === undefined) throw new Error("the test event has no delivery");
-  const [job] = await leaseJobs(tx, token, [integer(delivery, "id")], "manual", nowMs);
+  const [job] = await leaseJobs(tx, token, [{ key: integer(delivery, "id"), mode: "manual" }], nowMs);
   if (job === undefined) throw new Error("the delivery of the test event cannot be leased");
   await refreshDue(tx, [endpointKey]);
   return { kind: "claimed", job };

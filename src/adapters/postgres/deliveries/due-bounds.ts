@@ -1,5 +1,6 @@
 import type { Row } from "../../sql/rows.ts";
 import { integerOrNull } from "../../sql/rows.ts";
+import { isOfEnabled } from "../accounts/disabled-accounts.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { isStatus } from "../reading/page.ts";
 
@@ -9,12 +10,15 @@ import { isStatus } from "../reading/page.ts";
  * a claim one row. The upper levels hold lower bounds:
  *
  * - endpoints.next_due_at is never later than the endpoint's earliest claimable delivery, or the end of its pause if that
- *   is later; null if the endpoint has no claimable delivery.
+ *   is later; null if the endpoint has no claimable delivery. What a recovery brings forward is claimable from the recovery on.
  * - hosts.next_due_at is never later than the bound of any enabled endpoint without failures, or the end of the host's
  *   pause if that is later; hosts.failing_due_at is the same bound for enabled endpoints with failures.
  *
  * A transaction that makes a delivery claimable earlier also lowers the bounds. A bound that is too low is raised by the
  * claim that finds nothing behind it. A bound that is too high would hide a delivery forever.
+ *
+ * The claims raise the bounds of the hosts of a disabled account to null. Once the account is enabled, a mark raises them again,
+ * to what is due.
  *
  * A bound is computed only under the lock of its row, in a statement after the one that locked it: a statement reads what
  * was committed when the statement began, so a statement that both waits for the lock and computes would miss what was
@@ -47,13 +51,19 @@ export async function refreshDue(tx: Transaction, endpointKeys: readonly number[
   await Promise.all([refreshEndpoints(tx, endpointKeys), lowerHosts(tx, endpointKeys)]);
 }
 
-/** Recomputes the bounds of these locked endpoints from their deliveries. */
+/**
+ * Recomputes the bounds of these locked endpoints from their deliveries. Those that a mark holds are left to its end: each of
+ * its portions would walk over the index entries that the portions before it left behind.
+ */
 export async function refreshEndpoints(tx: Transaction, endpointKeys: readonly number[]): Promise<void> {
   await tx.run(
     `update endpoints p set next_due_at = due.at from endpoints o cross join lateral (
-       select case when min(d.due_at) is not null then greatest(min(d.due_at), o.paused_until) end as at from deliveries d
+       select case when exists (select 1 from deliveries e where e.endpoint_id = o.id and e.status = 'pending' and e.lease_token is null
+         and e.early_after < o.recoveries) then o.recovered_at end as at) early
+     cross join lateral (
+       select case when min(d.due_at) is not null then greatest(least(min(d.due_at), early.at), o.paused_until) end as at from deliveries d
        where d.endpoint_id = o.id and d.status = 'pending' and d.lease_token is null and d.due_at is not null) due
-     where o.id = any($1) and p.id = o.id and p.next_due_at is distinct from due.at`,
+     where o.id = any($1) and o.held = 0 and p.id = o.id and p.next_due_at is distinct from due.at`,
     endpointKeys,
   );
 }
@@ -75,7 +85,8 @@ export async function raiseHosts(tx: Transaction, hostIds: readonly number[]): P
 
 function earliestOf(host: string, failing: boolean): string {
   return `(select greatest(p.next_due_at, ${host}.paused_until) from endpoints p
-    where p.host_id = ${host}.id and p.failing = ${failing} and p.state = 'enabled' and p.next_due_at is not null order by p.next_due_at limit 1)`;
+    where p.host_id = ${host}.id and p.failing = ${failing} and p.state = 'enabled' and p.held = 0 and p.next_due_at is not null
+      and ${isOfEnabled(`${host}.account_id`)} order by p.next_due_at limit 1)`;
 }
 
 /** Lowers the bounds of the hosts so that none is later than the bound of one of these endpoints. */
@@ -91,7 +102,7 @@ async function lowerHosts(tx: Transaction, endpointKeys: readonly number[]): Pro
          select p.host_id, greatest(min(p.next_due_at) filter (where not p.failing), min(o.paused_until) filter (where not p.failing)) as healthy,
            greatest(min(p.next_due_at) filter (where p.failing), min(o.paused_until) filter (where p.failing)) as failing
          from endpoints p join hosts o on o.id = p.host_id
-         where p.id = any($1) and ${isStatus("p.state", "enabled")} and p.next_due_at is not null group by p.host_id) due
+         where p.id = any($1) and ${isStatus("p.state", "enabled")} and p.held = 0 and p.next_due_at is not null group by p.host_id) due
        where h.id = due.host_id and (due.healthy < h.next_due_at or due.failing < h.failing_due_at
          or (h.next_due_at is null and due.healthy is not null) or (h.failing_due_at is null and due.failing is not null))`,
       endpointKeys,

@@ -1,6 +1,10 @@
 import { adapt, namesOf, newDeliveryColumns } from "../../sql/delivery-columns.ts";
 import type { Column, NewDeliveryRow } from "../../sql/delivery-columns.ts";
 import { arraysOf, unnestAs } from "../connection/unnest.ts";
+import { kindOfEvent } from "../../../domain/activity.ts";
+import { countStart } from "../../../domain/deliveries/success-rate.ts";
+import { countActivity } from "../attempts/account-activity.ts";
+import type { CountedActivity } from "../attempts/account-activity.ts";
 import { mayLeaseNow } from "../../../domain/deliveries/endpoint.ts";
 import { decodeId, newId } from "../../../domain/ids.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
@@ -22,6 +26,8 @@ export type NewEvent = {
   readonly callSid: string | null;
   readonly sequence: number | null;
   readonly terminal: boolean;
+  /** `traceparent` of the watch's registration. */
+  readonly trace: string | null;
   /** Endpoints that each receive one delivery. */
   readonly endpointIds: readonly string[];
   readonly nowMs: number;
@@ -71,11 +77,20 @@ export async function insertEvents(
       mayLeaseNow(targets.at(endpointKey, newEvent.nowMs)) &&
       (inFlight?.take(endpointKey) ?? true);
   }
-  const [tokens] = await Promise.all([insertRows(tx, token, events, deliveries), lowerBounds(tx, deliveries)]);
+  const [tokens] = await Promise.all([
+    insertRows(tx, token, events, deliveries),
+    lowerBounds(tx, deliveries),
+    countActivity(tx, events.flatMap(activityOf)),
+  ]);
   const jobs = deliveries
     .filter(({ leased }) => leased)
     .map((delivery) => ({ newEvent: delivery.newEvent, job: jobOf(delivery, targets, tokens.get(delivery.key)) }));
   return new Map([...Map.groupBy(jobs, ({ newEvent }) => newEvent)].map(([newEvent, group]) => [newEvent, group.map(({ job }) => job)]));
+}
+
+function activityOf({ event, nowMs }: NewEvent): readonly CountedActivity[] {
+  const kind = kindOfEvent(event);
+  return kind === null ? [] : [{ accountKey: decodeId(event.accountId), atMs: countStart(nowMs), kind }];
 }
 
 function newDelivery(tx: Transaction, newEvent: NewEvent, endpointId: string): NewDelivery {
@@ -112,7 +127,9 @@ function appendToLanes(deliveries: readonly NewDelivery[], lanes: Map<string, La
       terminal,
       nextAttemptAtMs: delivery.nextAttemptAtMs,
       firstFailedAtMs: null,
+      lastRecovery: null,
       dueAtMs: null,
+      earlyAfter: null,
       leased: false,
     });
     delivery.dueAtMs = dueTimes(lane, orderHoldMs).at(-1) ?? null;
@@ -179,7 +196,7 @@ async function lowerBounds(tx: Transaction, deliveries: readonly NewDelivery[]):
 
 function jobOf({ id, endpointKey, newEvent }: NewDelivery, targets: Targets, leaseToken: number | undefined): SendJob {
   if (leaseToken === undefined) throw new Error(`no lease of ${id}`);
-  const { event, nowMs } = newEvent;
+  const { event, nowMs, trace } = newEvent;
   return {
     deliveryId: id,
     leaseToken,
@@ -190,6 +207,7 @@ function jobOf({ id, endpointKey, newEvent }: NewDelivery, targets: Targets, lea
     targetAsOfMs: nowMs,
     createdAtMs: nowMs,
     mode: "scheduled",
+    trace,
   };
 }
 
@@ -201,7 +219,7 @@ export async function cancelPending(
   nowMs: number,
 ): Promise<void> {
   const canceled = await tx.run(
-    `update deliveries set status = 'canceled', settled_at = $1, next_attempt_at = null, due_at = null where ${column} = any($2) and ${column === "watch_id" ? "status = 'pending'" : isStatus("status", "pending")}`,
+    `update deliveries set status = 'canceled', settled_at = $1, next_attempt_at = null, due_at = null, retry_accepted_at = null where ${column} = any($2) and ${column === "watch_id" ? "status = 'pending'" : isStatus("status", "pending")}`,
     nowMs,
     keys,
   );

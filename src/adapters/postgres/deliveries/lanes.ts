@@ -1,6 +1,6 @@
 import { decodeId, encodeId, unknownKey } from "../../../domain/ids.ts";
 import { decideLane } from "../../../domain/deliveries/lane.ts";
-import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
+import type { LaneEntry, LanePlace } from "../../../domain/deliveries/lane.ts";
 import type { Row } from "../../sql/rows.ts";
 import { flag, integer, integerOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -16,8 +16,11 @@ export type LaneDelivery = LaneEntry & {
   readonly watchKey: number;
   readonly endpointKey: number;
   readonly dueAtMs: number | null;
+  readonly earlyAfter: number | null;
   readonly leased: boolean;
 };
+
+type Places = Pick<LanePlace, "dueAtMs" | "earlyAfter">;
 
 export const laneKey = (watchKey: number, endpointKey: number) => `${watchKey} ${endpointKey}`;
 
@@ -25,7 +28,7 @@ export const laneKey = (watchKey: number, endpointKey: number) => `${watchKey} $
 export async function readLanes(tx: Transaction, watchKeys: readonly number[]): Promise<Map<string, LaneDelivery[]>> {
   if (watchKeys.length === 0) return new Map();
   const rows = await tx.all(
-    `select id, watch_id, endpoint_id, sequence, terminal, next_attempt_at, first_failed_at, due_at, lease_token from deliveries
+    `select id, watch_id, endpoint_id, sequence, terminal, next_attempt_at, first_failed_at, last_recovery, due_at, early_after, lease_token from deliveries
      where watch_id = any($1) and status = 'pending' and sequence is not null order by ${unindexedKey("watch_id")}, endpoint_id, sequence`,
     watchKeys,
   );
@@ -41,7 +44,9 @@ function laneDeliveryOf(row: Row): LaneDelivery {
     terminal: flag(row, "terminal"),
     nextAttemptAtMs: integerOrNull(row, "next_attempt_at") ?? 0,
     firstFailedAtMs: integerOrNull(row, "first_failed_at"),
+    lastRecovery: integerOrNull(row, "last_recovery"),
     dueAtMs: integerOrNull(row, "due_at"),
+    earlyAfter: integerOrNull(row, "early_after"),
     leased: row["lease_token"] !== null,
   };
 }
@@ -55,26 +60,31 @@ export function dueTimes(entries: readonly LaneEntry[], orderHoldMs: number): re
 export async function replaceLanes(tx: Transaction, watchKeys: readonly number[], endpointKeys: readonly number[]): Promise<void> {
   const wanted = new Set(endpointKeys);
   const lanes = await readLanes(tx, watchKeys);
-  const changed: { readonly key: number; readonly dueAtMs: number | null }[] = [];
+  const changed: (Places & { readonly key: number })[] = [];
   const earliest = new Map<number, number>();
+  const withEarly = new Set<number>();
   for (const lane of lanes.values()) {
     if (!wanted.has(lane[0]?.endpointKey ?? unknownKey)) continue;
-    for (const [index, dueAtMs] of dueTimes(lane, tx.policy.orderHoldMs).entries()) {
+    for (const [index, { dueAtMs, earlyAfter }] of decideLane(lane, tx.policy.orderHoldMs).entries()) {
       const entry = lane[index];
-      if (entry === undefined || entry.dueAtMs === dueAtMs) continue;
-      changed.push({ key: decodeId(entry.deliveryId), dueAtMs });
-      if (dueAtMs !== null && !entry.leased)
-        earliest.set(entry.endpointKey, Math.min(earliest.get(entry.endpointKey) ?? Infinity, dueAtMs));
+      if (entry === undefined || (entry.dueAtMs === dueAtMs && entry.earlyAfter === earlyAfter)) continue;
+      changed.push({ key: decodeId(entry.deliveryId), dueAtMs, earlyAfter });
+      if (dueAtMs === null || entry.leased) continue;
+      if (earlyAfter !== null) withEarly.add(entry.endpointKey);
+      else earliest.set(entry.endpointKey, Math.min(earliest.get(entry.endpointKey) ?? Infinity, dueAtMs));
     }
   }
   if (changed.length === 0) return;
   await Promise.all([
     tx.run(
-      "update deliveries d set due_at = u.due_at from unnest($1::bigint[], $2::bigint[]) as u(id, due_at) where d.id = u.id",
+      `update deliveries d set due_at = u.due_at, early_after = u.early_after
+       from unnest($1::bigint[], $2::bigint[], $3::integer[]) as u(id, due_at, early_after) where d.id = u.id`,
       changed.map(({ key }) => key),
       changed.map(({ dueAtMs }) => dueAtMs),
+      changed.map(({ earlyAfter }) => earlyAfter),
     ),
     lowerDue(tx, earliest),
+    refreshDue(tx, [...withEarly]),
   ]);
 }
 
@@ -84,13 +94,27 @@ export async function replaceLanes(tx: Transaction, watchKeys: readonly number[]
  */
 export async function requeue(tx: Transaction, endpointKey: number, deliveries: readonly Row[], nowMs: number): Promise<void> {
   await lockEndpoints(tx, [endpointKey]);
-  const watchKeys = [...new Set(deliveries.map((row) => integerOrNull(row, "watch_id")).filter((key) => key !== null))];
   await tx.run(
     `update deliveries set status = 'pending', steps_spent = 0, next_attempt_at = $1, due_at = $1, first_attempt_at = null, first_failed_at = null,
-       settled_at = null where id = any($2)`,
+       scheduled_at = null, last_recovery = null, early_after = null, settled_at = null where id = any($2)`,
     nowMs,
     deliveries.map((row) => integer(row, "id")),
   );
+  await refreshChanged(tx, endpointKey, deliveries);
+}
+
+/** Makes these pending deliveries of one endpoint due at `nowMs`, in the order of their lanes; their watches and the endpoint are locked. */
+export async function hurry(tx: Transaction, endpointKey: number, deliveries: readonly Row[], nowMs: number): Promise<void> {
+  await tx.run(
+    "update deliveries set next_attempt_at = $1, due_at = $1 where id = any($2)",
+    nowMs,
+    deliveries.map((row) => integer(row, "id")),
+  );
+  await refreshChanged(tx, endpointKey, deliveries);
+}
+
+async function refreshChanged(tx: Transaction, endpointKey: number, deliveries: readonly Row[]): Promise<void> {
+  const watchKeys = [...new Set(deliveries.map((row) => integerOrNull(row, "watch_id")).filter((key) => key !== null))];
   await replaceLanes(tx, watchKeys, [endpointKey]);
   await refreshDue(tx, [endpointKey]);
   tx.changed.add("deliveries");

@@ -1,36 +1,47 @@
+import { countRecovery, recoveryAtOnce } from "../../../domain/deliveries/marks.ts";
 import { decodeId } from "../../../domain/ids.ts";
-import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
+import type { RecoverResult } from "../../../ports/stores/delivery-store.ts";
+import { recordAudit } from "../../sql/audit/audit.ts";
+import { endpointRecovered } from "../../sql/audit/entries.ts";
+import { recoveryKeys } from "../../sql/marks/recovery.ts";
+import type { RecoverRequest } from "../../sql/marks/recovery.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { lockEndpoints } from "./due-bounds.ts";
-import { requeue } from "./lanes.ts";
+import { keysOf, lockLanes, readMarked, writeEffects } from "../marks/marked-deliveries.ts";
+import { endpointMark, heldBy, markedAmong, markSizesOf, setMark } from "../marks/set-mark.ts";
 
 export const writes = { recover };
 
-/** Requeues the failed deliveries of a period. Pending, delivered and in-flight ones stay as they are, so a second call recovers nothing twice. */
-export async function recover(tx: Transaction, request: Parameters<DeliveryStore["recover"]>[0]): ReturnType<DeliveryStore["recover"]> {
-  const { sinceMs, untilMs, nowMs } = request;
+/**
+ * Requeues the failed deliveries of a period, and makes those due that wait for their schedule. Leaves delivered and in-flight
+ * ones alone, so that a repeat requeues none of them again. A mark does it where they are many.
+ */
+export async function recover(tx: Transaction, request: RecoverRequest): Promise<RecoverResult> {
+  const { sinceMs, nowMs } = request;
   const endpointKey = decodeId(request.endpointId);
-  const from = `from deliveries d join events e on e.position = d.event_position
-    where d.endpoint_id = $1 and d.status in ('exhausted', 'failed', 'expired') and d.lease_token is null
-      and e.type <> 'endpoint.test' and e.created_at >= $2 and e.created_at <= $3`;
-  await tx.run(
-    `select 1 from watches where id = any(array(select d.watch_id ${from})) order by id for no key update`,
-    endpointKey,
-    sinceMs,
-    untilMs,
-  );
-  const [, endpoint, rows] = await Promise.all([
-    lockEndpoints(tx, [endpointKey]),
-    tx.get("select state from endpoints where id = $1 and account_id = $2", endpointKey, decodeId(request.accountId)),
-    tx.all(
-      `select d.id, d.watch_id ${from} and not exists (select 1 from watches w where w.id = d.watch_id and w.deleted_at is not null)`,
-      endpointKey,
-      sinceMs,
-      untilMs,
-    ),
+  const accountKey = decodeId(request.accountId);
+  if ((await tx.get("select 1 from endpoints where id = $1 and account_id = $2", endpointKey, accountKey)) === undefined)
+    return { kind: "unknown" };
+  const { threshold } = markSizesOf(tx);
+  const limit = threshold * 2 + 1;
+  const { failed, waiting } = recoveryKeys({ endpointKey, sinceMs, nowMs, limit });
+  const found = await Promise.all([keysOf(tx, failed.sql, ...failed.values), keysOf(tx, waiting.sql, ...waiting.values)]);
+  const more = found.some((keys) => keys.length === limit);
+  const keys = more ? [] : found.flat();
+  await lockLanes(tx, keys, [endpointKey]);
+  const [endpoint, marked, rows] = await Promise.all([
+    tx.get("select state from endpoints where id = $1", endpointKey),
+    markedAmong(tx, [endpointKey]),
+    readMarked(tx, keys),
   ]);
   if (endpoint === undefined) return { kind: "unknown" };
   if (endpoint["state"] === "disabled") return { kind: "endpoint_disabled" };
-  await requeue(tx, endpointKey, rows, nowMs);
-  return { kind: "recovered", count: rows.length };
+  const mark = recoveryAtOnce({ accountKey, targetKey: endpointKey }, request);
+  const { recovered, hurried } = countRecovery(rows, mark);
+  if (more || recovered + hurried > threshold || marked.size > 0) {
+    const ofEndpoint = await endpointMark(tx, endpointKey, nowMs);
+    const detail = { ...ofEndpoint.detail, ...mark.detail, held: heldBy("recovered", endpointKey) };
+    await setMark(tx, { ...ofEndpoint, kind: "recovered", detail });
+  } else await writeEffects(tx, mark, rows, nowMs);
+  if (more || recovered + hurried > 0) await recordAudit(tx, request.by, endpointRecovered(request, { recovered, hurried, more }));
+  return more ? { kind: "recovered", recovered: null, hurried: null, more } : { kind: "recovered", recovered, hurried, more };
 }

@@ -1,7 +1,7 @@
 import { decodeId, encodeId } from "../../../domain/ids.ts";
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import type { Row } from "../../sql/rows.ts";
-import { blob, endpointOf, eventOf, id, integer, integerOrNull } from "../../sql/rows.ts";
+import { blob, endpointOf, eventOf, id, integer, integerOrNull, textOrNull } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
 
@@ -71,22 +71,24 @@ async function readTargets(db: Queries, endpointIds: readonly string[]): Promise
 export async function leaseJobs(
   tx: Transaction,
   token: number,
-  deliveryKeys: readonly number[],
-  mode: SendJob["mode"],
+  deliveries: readonly { readonly key: number; readonly mode: SendJob["mode"] }[],
   nowMs: number,
   known?: Targets,
 ): Promise<readonly SendJob[]> {
-  if (deliveryKeys.length === 0) return [];
+  if (deliveries.length === 0) return [];
+  const deliveryKeys = deliveries.map(({ key }) => key);
   const [, rows] = await Promise.all([
     tx.run("update deliveries set lease_owner = $1, lease_token = nextval('lease_tokens') where id = any($2)", token, deliveryKeys),
     tx.all(
       `select d.id, d.lease_token, d.attempt_count, d.steps_spent, d.created_at, d.endpoint_id,
-              e.id as event_id, e.account_id, e.timestamp, e.type as event_type, e.data
+              e.id as event_id, e.account_id, e.timestamp, e.type as event_type, e.data,
+              (select w.trace from watches w where w.id = d.watch_id) as trace
        from deliveries d join events e on e.position = d.event_position where d.id = any($1) order by array_position($1, d.id)`,
       deliveryKeys,
     ),
   ]);
   const targets = known ?? (await Targets.read(tx, [...new Set(rows.map((row) => integer(row, "endpoint_id")))]));
+  const modes = new Map(deliveries.map(({ key, mode }) => [key, mode]));
   return rows.map((row) => ({
     deliveryId: id(row, "dlv", "id"),
     leaseToken: integer(row, "lease_token"),
@@ -96,6 +98,7 @@ export async function leaseJobs(
     target: targets.at(integer(row, "endpoint_id"), nowMs),
     targetAsOfMs: nowMs,
     createdAtMs: integer(row, "created_at"),
-    mode,
+    mode: modes.get(integer(row, "id")) ?? "scheduled",
+    trace: textOrNull(row, "trace"),
   }));
 }

@@ -3,8 +3,9 @@ import { decodeId, encodeId, KeySequence, useKeys } from "../../../domain/ids.ts
 import { raisedRate } from "../../../domain/sources/rate-division.ts";
 import type { IdPrefix } from "../../../domain/ids.ts";
 import type { ClusterView, Instance, InstanceStore, Shares, Sweep } from "../../../ports/stores/instance-store.ts";
+import { watchThroughMark } from "../../sql/call-marks.ts";
 import type { Row } from "../../sql/rows.ts";
-import { flag, id, idOrNull, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
+import { flag, id, idOrNull, integer, integerOrNull, keyOrNull, text, textOrNull, watchOf } from "../../sql/rows.ts";
 import type { DatabaseClock } from "../connection/database-clock.ts";
 import type { Database } from "../connection/database.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -13,8 +14,9 @@ import { manualRetryPending } from "../deliveries/manual-retries.ts";
 import { releaseLeasesOf } from "../deliveries/claims.ts";
 import { isStatus } from "../reading/page.ts";
 import { feedHorizon, decodeFeedPosition, feedPositionOf, newestInFeed } from "../reading/feed.ts";
-import { claimUnowned, countUnowned, deadOwners } from "../calls/unowned-calls.ts";
-import { readWatchedCalls } from "../calls/watched-calls.ts";
+import { claimUnowned, countOwned, countUnowned, deadOwners, listOwned } from "../calls/unowned-calls.ts";
+import { disabledAccounts } from "../../sql/accounts/account-state.ts";
+import { readWatchedCalls, releaseUnwatched } from "../calls/watched-calls.ts";
 import { gateOf, gatesAfter } from "./source-gates.ts";
 
 export type InstancesOptions = {
@@ -132,6 +134,7 @@ export class Instances implements InstanceStore {
          ${gatesAfter("$3")} as gates,
          (select json_agg(token) from instances where token <> $1 and lease_until < clock_timestamp()) as expired,
          exists (select 1 from calls where watched and owner_token is null) or exists (${deadOwners}) as has_free,
+         (select json_agg(id) from (${disabledAccounts}) disabled) as disabled,
          (select coalesce(sum(revision), 0) from sources) as source_revisions`,
       this.#token,
       clock.nowMs(),
@@ -150,6 +153,7 @@ export class Instances implements InstanceStore {
       gates,
       expiredTokens: (row["expired"] ?? []) as readonly number[],
       hasUnownedCalls: flag(row, "has_free"),
+      disabledAccountIds: idsOf("acc", row["disabled"]),
       sourceRevisions: integer(row, "source_revisions"),
     };
   }
@@ -177,10 +181,12 @@ export class Instances implements InstanceStore {
 
   async listEnded(watchIds: readonly string[]): Promise<readonly string[]> {
     const rows = await this.#options.db.all(
-      `select id from watches where id = any($1) and ${isStatus("status", "active")}`,
+      `select w.*, c.source_name, c.call_sid, c.mark as c_mark, null as callback_url from watches w join calls c on c.id = w.call_id
+       where w.id = any($1) and ${isStatus("w.status", "active")}`,
       watchIds.map(decodeId),
     );
-    const active = new Set(rows.map((row) => integer(row, "id")));
+    const watches = rows.map((row) => watchThroughMark(watchOf(row), row));
+    const active = new Set(watches.filter(({ status }) => status === "active").map((watch) => decodeId(watch.id)));
     return watchIds.filter((watchId) => !active.has(decodeId(watchId)));
   }
 
@@ -198,12 +204,27 @@ export class Instances implements InstanceStore {
     });
   }
 
-  countUnownedCalls(): Promise<Readonly<Record<string, number>>> {
+  countUnownedCalls(): ReturnType<InstanceStore["countUnownedCalls"]> {
     return countUnowned(this.#options.db);
   }
 
+  countOwnedCalls(...[sourceName, tokens]: Parameters<InstanceStore["countOwnedCalls"]>): ReturnType<InstanceStore["countOwnedCalls"]> {
+    return countOwned(this.#options.db, sourceName, tokens);
+  }
+
+  async listOwnedCallIds({ afterCallId, limit }: Parameters<InstanceStore["listOwnedCallIds"]>[0]): Promise<readonly string[]> {
+    const keys = await listOwned(this.#options.db, this.#token, keyOrNull(afterCallId) ?? -1, limit);
+    return keys.map((key) => encodeId("call", key));
+  }
+
   claimCalls(request: Parameters<InstanceStore["claimCalls"]>[0]): ReturnType<InstanceStore["claimCalls"]> {
-    return this.#options.db.ownerTransaction(async (tx, token) => readWatchedCalls(tx, await claimUnowned(tx, token, request)));
+    return this.#options.db.ownerTransaction(async (tx, token) => {
+      const claimed = await claimUnowned(tx, token, request);
+      const watched = await readWatchedCalls(tx, claimed);
+      // No instance polls what disabled accounts alone watch.
+      await releaseUnwatched(tx, claimed, watched);
+      return watched;
+    });
   }
 
   async listLeases(): ReturnType<InstanceStore["listLeases"]> {

@@ -5,6 +5,9 @@ import { keyOrNull } from "../../sql/rows.ts";
 import { listByIds } from "../../sql/reading/page.ts";
 import type { Condition } from "../../sql/reading/page.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
+import { readMarks } from "../../sql/marks/mark-rows.ts";
+import { listMarkedDeliveries } from "../../sql/marks/marked-lists.ts";
+import { markedReading } from "./marked-reading.ts";
 import type { Queries } from "../connection/queries.ts";
 import { amongNewest, isStatus, unindexed, unindexedKey } from "./page.ts";
 import type { FewRows, Range } from "./page.ts";
@@ -15,6 +18,8 @@ export const reads = { listDeliveries };
 type ListQuery = Parameters<ReadStore["listDeliveries"]>[0];
 
 async function listDeliveries(db: Queries, query: ListQuery): Promise<Page<DeliveryView>> {
+  const marks = await readMarks(db, decodeId(query.accountId));
+  if (marks.length > 0) return listMarkedDeliveries(db, marks, query, markedReading);
   const accountKey = decodeId(query.accountId);
   const endpointKey = keyOrNull(query.endpointId);
   if (query.watchId !== null) {

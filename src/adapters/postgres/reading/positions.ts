@@ -1,5 +1,6 @@
-import { typeRangesOf } from "../../sql/reading/events.ts";
-import type { EventQuery, TypeRange } from "../../sql/reading/events.ts";
+import { isNotOperational, pageOfRanges, scannedEvents, typeRangesOf } from "../../sql/reading/events.ts";
+import type { EventQuery, FoundEvents, TypeRange } from "../../sql/reading/events.ts";
+import type { FeedPlace } from "../../../domain/events/feed-place.ts";
 import { whereOf } from "../../sql/reading/page.ts";
 import type { Condition } from "../../sql/reading/page.ts";
 import type { Row } from "../../sql/rows.ts";
@@ -8,13 +9,10 @@ import type { Queries } from "../connection/queries.ts";
 import { unindexed, unindexedKey } from "./page.ts";
 import { eventSelect } from "./selects.ts";
 
-/** Place of an event in the feed. */
-export type FeedKey = readonly [order: number, position: number];
-
 type FeedSearch = EventQuery & {
   readonly accountKey: number;
   /** Only events after it. */
-  readonly after: FeedKey;
+  readonly after: FeedPlace;
   /** Only events with a lower `feed_order`. */
   readonly before: number;
   /** Whether few events meet the conditions: these are found first and then sorted. Otherwise the index of the order is followed. */
@@ -25,22 +23,23 @@ type FeedSearch = EventQuery & {
  * Finds the first matching events in the order of the feed, merged from the ranges of their types. Conditions that few events
  * meet serve all types at once.
  */
-export async function findEvents(db: Queries, search: FeedSearch): Promise<readonly Row[]> {
-  const { order, limit, few } = search;
+export async function findEvents(db: Queries, search: FeedSearch): Promise<FoundEvents> {
+  const { order, limit, few, purged } = search;
+  const scanned = purged.size === 0 ? limit : limit + scannedEvents;
   const ranges = few ? null : typeRangesOf(search);
   const find = ({ bounds, columns }: Bounds) => {
     const { where, values, next } = whereOf([...bounds, ...search.conditions]);
     const select = eventSelect.replace("select ", "select e.feed_order, ");
     const orderBy = columns.map((column) => `${column} ${order}`).join(", ");
-    return db.all(`${select} where ${where} order by ${orderBy} limit ?${next}`, ...values, limit);
+    return db.all(`${select} where ${where} order by ${orderBy} limit ?${next}`, ...values, scanned);
   };
-  if (ranges === null) return find(few ? boundsOfFew(search) : boundsOfAccount(search));
-  const found = await Promise.all(ranges.map((range) => find(boundsOfType(search, range))));
+  const bounds =
+    ranges === null ? [few ? boundsOfFew(search) : boundsOfAccount(search)] : ranges.map((range) => boundsOfType(search, range));
+  const found = await Promise.all(bounds.map(find));
   const sign = order === "asc" ? 1 : -1;
-  return found
-    .flat()
-    .toSorted((a, b) => sign * (integer(a, "feed_order") - integer(b, "feed_order") || integer(a, "position") - integer(b, "position")))
-    .slice(0, limit);
+  const compare = (a: Row, b: Row) =>
+    sign * (integer(a, "feed_order") - integer(b, "feed_order") || integer(a, "position") - integer(b, "position"));
+  return pageOfRanges(found, compare, { limit, purged, scanned });
 }
 
 type Bounds = { readonly bounds: readonly Condition[]; readonly columns: readonly string[] };
@@ -62,6 +61,7 @@ function boundsOfAccount({ accountKey, after, before }: FeedSearch): Bounds {
     bounds: [
       ["(e.account_id, e.feed_order, e.position) > (?, ?, ?)", accountKey, ...after],
       ["(e.account_id, e.feed_order) < (?, ?)", accountKey, before],
+      isNotOperational,
     ],
     columns: ["e.account_id", "e.feed_order", "e.position"],
   };
@@ -75,6 +75,7 @@ function boundsOfFew({ accountKey, after, before, types, orTerminal }: FeedSearc
       [`(${columns.join(", ")}) > (?, ?)`, ...after],
       [`${unindexedKey("e.feed_order")} < ?`, before],
       // No type has a comma.
+      ...(types === null ? [isNotOperational] : []),
       [`(${unindexed("e.type")} = any(string_to_array(?, ',')) or e.terminal and ?)`, types?.join(",") ?? null, orTerminal],
     ],
     columns,

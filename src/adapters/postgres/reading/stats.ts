@@ -1,6 +1,8 @@
 import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../../domain/calls/watch.ts";
 import type { StoreStats } from "../../../ports/stores/service-store.ts";
+import { settle, settlingOf, settlingSelect } from "../../sql/marks/mark-rows.ts";
+import { endpointsByState, notEnabledEndpoints } from "../../sql/reading/endpoint-states.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Queries } from "../connection/queries.ts";
 
@@ -8,8 +10,10 @@ export const reads = { readStats };
 
 /** Reads the gauges. All of them are kept up to date by writes, so that a scrape reads a few rows. */
 async function readStats(db: Queries): Promise<StoreStats> {
-  const [counts, gauges] = await Promise.all([
+  const [counts, notEnabled, settling, gauges] = await Promise.all([
     readCounts(db, null),
+    db.all(notEnabledEndpoints),
+    db.get(settlingSelect),
     db.get(
       `select (select min(due_at) from (select min(next_due_at) as due_at from hosts union all select min(failing_due_at) from hosts) due) as oldest_due,
          pg_database_size(current_database()) as bytes`,
@@ -19,8 +23,9 @@ async function readStats(db: Queries): Promise<StoreStats> {
   const of = (prefix: string, statuses: readonly string[]) =>
     Object.fromEntries(statuses.map((status) => [status, counts.get(`${prefix} ${status}`) ?? 0]));
   return {
-    watchesByStatus: of("watches", watchStatuses),
-    deliveriesByStatus: of("deliveries", deliveryStatuses),
+    watchesByStatus: settle(of("watches", watchStatuses), "active", settlingOf(settling).watches),
+    deliveriesByStatus: settle(of("deliveries", deliveryStatuses), "pending", settlingOf(settling).deliveries),
+    endpointsByState: endpointsByState(counts.get("endpoints") ?? 0, notEnabled),
     oldestDueDeliveryAtMs: integerOrNull(gauges, "oldest_due"),
     storeBytes: integer(gauges, "bytes"),
   };

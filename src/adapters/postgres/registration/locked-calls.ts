@@ -1,10 +1,16 @@
 import { decodeId } from "../../../domain/ids.ts";
+import type { CallMark } from "../../../domain/calls/call-mark.ts";
 import type { CallStatus } from "../../../domain/calls/call.ts";
 import type { Watch } from "../../../domain/calls/watch.ts";
+import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { WatchDraft } from "../../../ports/stores/registration-store.ts";
+import { markOf, watchThroughMark } from "../../sql/call-marks.ts";
 import type { Row } from "../../sql/rows.ts";
 import { callStatusOf, id, integer, integerOrNull, scopeKey, scopeOf, text, watchOf } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { readWatchedCalls } from "../calls/watched-calls.ts";
+import { isGone } from "../../sql/marks/marked-rows.ts";
+import { goneKeysOf } from "../marks/set-mark.ts";
 import { TransactionOvertakenError } from "../connection/failures.ts";
 
 /** A call that drafts refer to, existing or created by this transaction. */
@@ -19,14 +25,18 @@ export type LockedCall = {
   readonly isNew: boolean;
   /** Whether another live instance polls the call. */
   readonly isPolledByPeer: boolean;
+  /** The commit that is not written for all watches yet; `null` if there is none. */
+  mark: CallMark | null;
+  /** Facts of its active watches before this transaction; `null` if there were none. */
+  readonly watched: WatchedCall | null;
   status: CallStatus;
   version: number;
   isRestored: boolean;
 };
 
-const unobserved: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+const unobserved: CallStatus = { status: null, reason: "", details: null, terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
 
-/** Calls that registrations name. `load` locks existing calls before it reads their watches, so that no transition intervenes. */
+/** Calls that registrations name. `load` locks existing calls before it reads facts of their watches, so that no transition intervenes. */
 export class LockedCalls {
   readonly #calls: Map<string, LockedCall>;
   readonly #newest = new Map<string, Watch>();
@@ -41,27 +51,30 @@ export class LockedCalls {
       drafts.map(({ scope }) => scopeKey(scope)),
       drafts.map(({ callSid }) => callSid),
     );
-    const watches =
-      rows.length === 0
-        ? []
-        : await tx.all(
-            `select distinct on (w.call_id, w.account_id, w.endpoint_id) w.*, c.source_name, c.call_sid, p.url as callback_url
-             from watches w join calls c on c.id = w.call_id left join endpoints p on p.id = w.endpoint_id
-             where w.call_id = any($1) and w.account_id = any($2) order by w.call_id, w.account_id, w.endpoint_id, w.id desc`,
-            rows.map((row) => integer(row, "id")),
-            [...new Set(drafts.map(({ accountId }) => decodeId(accountId)))],
-          );
-    return new LockedCalls(rows, await findOwningPeers(tx, token, rows), watches.map(watchOf));
+    if (rows.length === 0) return new LockedCalls([], new Set(), [], []);
+    const keys = new Map(rows.map((row) => [nameOf(row), integer(row, "id")]));
+    const [watches, watched, peers] = await Promise.all([
+      readNewest(tx, keys, drafts),
+      readWatchedCalls(tx, [...keys.values()]),
+      findOwningPeers(tx, token, rows),
+    ]);
+    return new LockedCalls(rows, peers, watches, watched);
   }
 
-  private constructor(rows: readonly Row[], peers: ReadonlySet<number>, watches: readonly Watch[]) {
-    this.#calls = new Map(rows.map((row) => [callName(text(row, "source_name"), scopeOf(row), text(row, "call_sid")), callOf(row, peers)]));
+  private constructor(rows: readonly Row[], peers: ReadonlySet<number>, watches: readonly Watch[], watched: readonly WatchedCall[]) {
+    const byId = new Map(watched.map((call) => [call.callId, call]));
+    this.#calls = new Map(rows.map((row) => [nameOf(row), callOf(row, peers, byId.get(id(row, "call", "id")) ?? null)]));
     for (const watch of watches) this.#newest.set(watchName(watch.callId, watch.accountId, watch.callbackUrl), watch);
   }
 
   /** Keys of the calls that existed before this transaction. */
   get knownKeys(): readonly number[] {
     return [...this.#calls.values()].filter(({ isNew }) => !isNew).map(({ callId }) => decodeId(callId));
+  }
+
+  /** All calls that the drafts name, new ones included. */
+  get all(): readonly LockedCall[] {
+    return [...this.#calls.values()];
   }
 
   find({ sourceName, scope, callSid }: WatchDraft): LockedCall | undefined {
@@ -78,6 +91,8 @@ export class LockedCalls {
       transition: 0,
       isNew: true,
       isPolledByPeer: false,
+      mark: null,
+      watched: null,
       status: unobserved,
       version: 1,
       isRestored: false,
@@ -89,6 +104,7 @@ export class LockedCalls {
   /** Restarts an ended call: its status is cleared. Its transition numbers continue, so that hooks are notified of new transitions. */
   restore(call: LockedCall): void {
     call.status = unobserved;
+    call.mark = null;
     call.version += 1;
     call.isRestored = true;
   }
@@ -104,9 +120,22 @@ export class LockedCalls {
 
   /**
    * Writes the calls. A call with a new active watch is polled by this instance, unless another live instance polls it: then
-   * the call is marked as touched, so that its owner reads it again.
+   * the call is touched, so that its owner reads it again. `unnotified` returns the oldest new watch of a call that waits
+   * for its first event although the status is known.
    */
-  async write(tx: Transaction, token: number, isWatched: (callId: string) => boolean, withNewWatch: ReadonlySet<string>): Promise<void> {
+  async write(
+    tx: Transaction,
+    token: number,
+    {
+      isWatched,
+      withNewWatch,
+      unnotified,
+    }: {
+      readonly isWatched: (callId: string) => boolean;
+      readonly withNewWatch: ReadonlySet<string>;
+      readonly unnotified: (callId: string) => number | null;
+    },
+  ): Promise<void> {
     const calls = [...this.#calls.values()];
     await Promise.all([
       insertCalls(
@@ -123,11 +152,13 @@ export class LockedCalls {
     if (existing.length === 0) return;
     if (existing.some(({ isPolledByPeer }) => isPolledByPeer)) tx.changed.add("calls");
     await tx.run(
-      `update calls c set watched = true, owner_token = case when u.by_peer then c.owner_token else $3 end,
-         touched_at = case when u.by_peer then (extract(epoch from clock_timestamp()) * 1000)::bigint else c.touched_at end
-       from unnest($1::bigint[], $2::boolean[]) as u(id, by_peer) where c.id = u.id`,
+      `update calls c set watched = true, owner_token = case when u.by_peer then c.owner_token else $4 end,
+         touched_at = case when u.by_peer then (extract(epoch from clock_timestamp()) * 1000)::bigint else c.touched_at end,
+         unnotified_from = least(c.unnotified_from, u.unnotified)
+       from unnest($1::bigint[], $2::boolean[], $3::bigint[]) as u(id, by_peer, unnotified) where c.id = u.id`,
       existing.map(({ callId }) => decodeId(callId)),
       existing.map(({ isPolledByPeer }) => isPolledByPeer),
+      existing.map(({ callId }) => unnotified(callId)),
       token,
     );
   }
@@ -152,8 +183,8 @@ async function insertCalls(tx: Transaction, token: number, calls: readonly Locke
 async function restoreCalls(tx: Transaction, calls: readonly LockedCall[]): Promise<void> {
   if (calls.length === 0) return;
   await tx.run(
-    `update calls set status = null, reason = '', terminal = false, observed_at = null, last_good_poll_at = null, version = version + 1
-     where id = any($1)`,
+    `update calls set status = null, reason = '', details = null, terminal = false, observed_at = null, last_good_poll_at = null, version = version + 1,
+       unnotified_from = null, mark = null where id = any($1)`,
     calls.map(({ callId }) => decodeId(callId)),
   );
 }
@@ -169,7 +200,35 @@ async function findOwningPeers(tx: Transaction, token: number, calls: readonly R
   return new Set(rows.map((row) => integer(row, "token")));
 }
 
-function callOf(row: Row, peers: ReadonlySet<number>): LockedCall {
+/**
+ * Reads the newest watch of each draft's account on its call for its URL. Each range of the index begins and ends with the
+ * values of one draft, so that the other watches of a call are not read.
+ */
+async function readNewest(tx: Transaction, keys: ReadonlyMap<string, number>, drafts: readonly WatchDraft[]): Promise<readonly Watch[]> {
+  const known = drafts.flatMap((draft) => {
+    const callKey = keys.get(callName(draft.sourceName, draft.scope, draft.callSid));
+    return callKey === undefined ? [] : [{ callKey, accountKey: decodeId(draft.accountId), url: draft.endpoint?.url ?? null }];
+  });
+  const rows = await tx.all(
+    `select w.*, c.source_name, c.call_sid, c.mark as c_mark, n.url as callback_url, array(${goneKeysOf("w")}) as gone from (
+       select distinct w.id, u.url from unnest($1::bigint[], $2::bigint[], $3::text[]) as u(call_id, account_id, url)
+         join endpoints p on p.account_id = u.account_id and p.url = u.url
+         cross join lateral (select id from watches where call_id = u.call_id and account_id = u.account_id and endpoint_id = p.id
+             and (status || '') <> 'purged' order by id desc limit 1) w
+       union all
+       select distinct w.id, u.url from unnest($1::bigint[], $2::bigint[], $3::text[]) as u(call_id, account_id, url)
+         cross join lateral (select id from watches where call_id = u.call_id and account_id = u.account_id and endpoint_id is null
+           order by endpoint_id desc, id desc limit 1) w
+       where u.url is null) n
+     join watches w on w.id = n.id join calls c on c.id = w.call_id`,
+    known.map(({ callKey }) => callKey),
+    known.map(({ accountKey }) => accountKey),
+    known.map(({ url }) => url),
+  );
+  return rows.map((row) => watchThroughMark(seenWatchOf(row), row));
+}
+
+function callOf(row: Row, peers: ReadonlySet<number>, watched: WatchedCall | null): LockedCall {
   const owner = integerOrNull(row, "owner_token");
   return {
     callId: id(row, "call", "id"),
@@ -180,11 +239,19 @@ function callOf(row: Row, peers: ReadonlySet<number>): LockedCall {
     transition: integer(row, "transitions"),
     isNew: false,
     isPolledByPeer: owner !== null && peers.has(owner),
+    mark: markOf(row),
+    watched,
     status: callStatusOf(row),
     version: integer(row, "version"),
     isRestored: false,
   };
 }
 
+/** A watch that a 410 has ended is not the same one, although its row may still be active. */
+function seenWatchOf(row: Row): Watch {
+  return watchOf(row["status"] === "active" && isGone(row) ? { ...row, status: "canceled", end_reason: "gone" } : row);
+}
+
+const nameOf = (row: Row) => callName(text(row, "source_name"), scopeOf(row), text(row, "call_sid"));
 const callName = (sourceName: string, scope: string, callSid: string) => `${sourceName} ${scope} ${callSid}`;
 const watchName = (callId: string, accountId: string, url: string | null) => `${callId} ${accountId} ${url ?? ""}`;

@@ -9,6 +9,7 @@ import type { Row } from "../../sql/rows.ts";
 import { id, idOrNull, integerOrNull, json, text, textOrNull } from "../../sql/rows.ts";
 import { summaryOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
+import { settlingOf, settlingSelect } from "../../sql/marks/mark-rows.ts";
 import { readCounts } from "../reading/stats.ts";
 import { summaryColumns } from "../reading/selects.ts";
 import { insertEndpoints } from "./endpoints.ts";
@@ -85,6 +86,7 @@ export class LockedEndpoints {
       const fields = findDifferences(
         {
           format: text(existing.row, "p_format"),
+          request: textOrNull(existing.row, "p_request"),
           headersFingerprint: textOrNull(existing.row, "headers_fingerprint"),
           secrets: draft.givenSecret === null ? [] : existing.secrets,
         },
@@ -111,11 +113,12 @@ export class LockedEndpoints {
     this.#created.push({ accountId, draft, secret, secretId, nowMs });
     const format = draft.format ?? draft.defaultFormat;
     const pausedUntilMs = this.#hostPauses.get(keyOf(accountId, draft.origin)) ?? null;
-    const summary: EndpointSummary = { id: draft.id, state: "enabled", reason: null, format, pausedUntilMs };
+    const summary: EndpointSummary = { id: draft.id, state: "enabled", reason: null, format, request: draft.request, pausedUntilMs };
     const headers = draft.headers?.names.length ? draft.headers : null;
     // Later drafts for the same URL are compared with this row.
     const row = {
       p_format: format,
+      p_request: draft.request,
       headers_fingerprint: headers?.fingerprints[0] ?? null,
     };
     const secrets = secret === null ? [] : secret.fingerprints.slice(0, 1).map((fingerprint) => ({ fingerprint, validUntilMs: null }));
@@ -138,15 +141,21 @@ export async function lockAccounts(
 ): Promise<{ readonly accounts: readonly Row[]; readonly usage: ReadonlyMap<string, Usage> }> {
   const [accounts, ...usage] = await Promise.all([
     tx.all("select id, default_secret_id from accounts where id = any($1) order by id for no key update", accountKeys),
-    ...(counts ? accountKeys.map(async (accountKey) => [accountKey, await readCounts(tx, accountKey)] as const) : []),
+    ...(counts ? accountKeys.map(async (accountKey) => [accountKey, ...(await readUsage(tx, accountKey))] as const) : []),
   ]);
   return {
     accounts,
     usage: new Map(
-      usage.map(([accountKey, count]) => [
+      usage.map(([accountKey, count, settling]) => [
         encodeId("acc", accountKey),
-        { activeWatches: count.get("watches active") ?? 0, endpoints: count.get("endpoints") ?? 0 },
+        { activeWatches: (count.get("watches active") ?? 0) - settling.watches, endpoints: count.get("endpoints") ?? 0 },
       ]),
     ),
   };
+}
+
+/** Reads the counts of an account, and how many of the rows marks have settled. Sent together. */
+async function readUsage(tx: Transaction, accountKey: number) {
+  const [counts, settling] = await Promise.all([readCounts(tx, accountKey), tx.get(`${settlingSelect} where account_id = ?1`, accountKey)]);
+  return [counts, settlingOf(settling)] as const;
 }

@@ -1,6 +1,6 @@
 import type pg from "pg";
 import type { CounterStore } from "../../../ports/stores/service-store.ts";
-import { correctionOf, Recount } from "../../sql/retention/recount.ts";
+import { correctionOf, Recount, walkOfStoredAnswers } from "../../sql/retention/recount.ts";
 import type { Difference, StoredCounters } from "../../sql/retention/recount.ts";
 import type { SqlQueries, SqlValue } from "../../sql/queries.ts";
 import type { Row } from "../../sql/rows.ts";
@@ -17,10 +17,11 @@ const snapshotIdleMs = 60_000;
 
 const portionTimeoutMs = 9000;
 
-const storedCounters: StoredCounters = {
+export const storedCounters: StoredCounters = {
   select: `select owner_id, what, sum(n)::bigint as n
-    from (select owner_id, what, n from counts union all select owner_id, what, n from count_changes) c group by owner_id, what`,
-  walks: [],
+    from (select owner_id, what, n from counts union all select owner_id, what, n from count_changes) c
+    group by owner_id, what`,
+  walks: [walkOfStoredAnswers({ takesRoom: "not own_room", bytes: "octet_length(sealed)" })],
 };
 
 /** Recounts that have begun, by the database that they correct. */

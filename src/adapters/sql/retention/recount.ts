@@ -5,7 +5,7 @@ import { integer, text } from "../rows.ts";
 import type { Row } from "../rows.ts";
 
 /**
- * The owner of `watches <status>` and `endpoints` is an account, of `unleased` (pending deliveries without a lease) an
+ * The owner of `watches <status>`, `endpoints` and `stored bytes` is an account, of `unleased` (pending deliveries without a lease) an
  * endpoint, of `deliveries <status>` 0.
  */
 export type CounterKey = { readonly ownerKey: number; readonly what: string };
@@ -13,11 +13,17 @@ export type Difference = CounterKey & { readonly difference: number };
 
 /** Reads a table in portions, in the order of an index. */
 export type Walk = {
-  readonly table: "deliveries" | "watches" | "endpoints";
+  readonly table: "deliveries" | "watches" | "endpoints" | "stored_answers";
   /** Columns that the index begins with; it ends with the id. The sums are by these columns, or by the id if there are none. */
   readonly columns: readonly ("account_id" | "endpoint_id" | "status")[];
-  /** What a row adds to its counters. */
-  readonly adds: "1" | "-unleased";
+  /** SQL expression of what a row adds to its counters. */
+  readonly adds: string;
+  /** Further columns that the counters are found by. Each row has a sum of its own, because there are no columns of an index. */
+  readonly shows?: readonly "account_id"[];
+  /** Value before every id; -1 if left out. */
+  readonly beforeIds?: SqlValue;
+  /** Index entries that a row costs as much as; 1 if left out. */
+  readonly cost?: number;
   readonly countersOf: (row: Row) => readonly CounterKey[];
 };
 
@@ -36,7 +42,9 @@ const walksOfRows: readonly Walk[] = [
     table: "watches",
     columns: ["account_id", "status"],
     adds: "1",
-    countersOf: (row) => [{ ownerKey: integer(row, "account_id"), what: `watches ${text(row, "status")}` }],
+    // A purged watch is in no counter, although its row waits for the end of its mark.
+    countersOf: (row) =>
+      row["status"] === "purged" ? [] : [{ ownerKey: integer(row, "account_id"), what: `watches ${text(row, "status")}` }],
   },
   {
     table: "endpoints",
@@ -46,11 +54,27 @@ const walksOfRows: readonly Walk[] = [
   },
 ];
 
+/**
+ * Returns the walk over stored answers. A row is read from its table, not from an index, and lies on a page of its own.
+ * `takesRoom` is the SQL condition that the answer takes room of its account, `bytes` the SQL expression of its length.
+ */
+export function walkOfStoredAnswers({ takesRoom, bytes }: { readonly takesRoom: string; readonly bytes: string }): Walk {
+  return {
+    table: "stored_answers",
+    columns: [],
+    adds: `case when ${takesRoom} then ${bytes} else 0 end`,
+    shows: ["account_id"],
+    beforeIds: "",
+    cost: 50,
+    countersOf: (row) => [{ ownerKey: integer(row, "account_id"), what: "stored bytes" }],
+  };
+}
+
 /** Where a database keeps its counters. */
 export type StoredCounters = {
   /** Statement that returns counters as `owner_id`, `what` and `n`. */
   readonly select: string;
-  /** Reads of the counters that are columns of many rows. */
+  /** Reads of the counters that are columns of many rows, or that the two dialects count differently. */
   readonly walks: readonly Walk[];
 };
 
@@ -64,7 +88,7 @@ export class Recount {
   readonly #walks: Walk[];
   readonly #differences = new Map<string, number>();
   /** Values of the columns of the walk, and the last id read of them; `null` if all ids were. */
-  #position: { readonly range: readonly SqlValue[]; readonly afterId: number | null } | null = null;
+  #position: { readonly range: readonly SqlValue[]; readonly afterId: SqlValue | null } | null = null;
 
   constructor({ select, walks }: StoredCounters) {
     this.#stored = select;
@@ -93,13 +117,15 @@ export class Recount {
   }
 
   /** Reads the rest of the range where the last portion ended, or the ranges behind it. Returns the number of entries. */
-  async #read(db: SqlQueries, { table, columns, adds, countersOf }: Walk, limit: number): Promise<number> {
+  async #read(db: SqlQueries, walk: Walk, mostEntries: number): Promise<number> {
+    const { table, columns, adds, shows = [], beforeIds = -1, cost = 1, countersOf } = walk;
+    const limit = Math.ceil(mostEntries / cost);
     const { range, afterId } = this.#position ?? {
       range: columns.map((column) => (column === "status" ? "" : -1)),
-      afterId: columns.length === 0 ? -1 : null,
+      afterId: columns.length === 0 ? beforeIds : null,
     };
     const key = [...columns, "id"].join(", ");
-    const names = adds === "1" ? key : `${key}, unleased`;
+    const names = [key, ...shows, `${adds} as added`].join(", ");
     const places = columns.map((_, index) => `?${index + 1}`);
     // SQLite does not enter an index at a list of columns that ends with the id.
     const where =
@@ -107,9 +133,9 @@ export class Recount {
         ? `(${columns.join(", ")}) > (${places.join(", ")})`
         : [...columns.map((column, index) => `${column} = ${places[index]}`), `id > ?${columns.length + 1}`].join(" and ");
     const values = afterId === null ? range : [...range, afterId];
-    const groups = columns.length === 0 ? "id" : columns.join(", ");
+    const groups = columns.length === 0 ? ["id", ...shows].join(", ") : columns.join(", ");
     const rows = await db.all(
-      `select ${groups}, sum(${adds}) as n, count(*) as entries, max(id) as last from (
+      `select ${groups}, sum(added) as n, count(*) as entries, max(id) as last from (
          select ${names} from ${table} where ${where} order by ${key} limit ?${values.length + 1}) portion
        group by ${groups} order by ${groups}`,
       ...values,
@@ -119,13 +145,16 @@ export class Recount {
     const entries = rows.reduce((sum, row) => sum + integer(row, "entries"), 0);
     const last = rows.at(-1);
     if (entries === limit && last !== undefined)
-      this.#position = { range: columns.map((column) => last[column] as SqlValue), afterId: integer(last, "last") };
+      this.#position = {
+        range: columns.map((column) => last[column] as SqlValue),
+        afterId: typeof beforeIds === "string" ? text(last, "last") : integer(last, "last"),
+      };
     else if (afterId !== null && columns.length > 0) this.#position = { range, afterId: null };
     else {
       this.#position = null;
       this.#walks.shift();
     }
-    return entries;
+    return entries * cost;
   }
 
   #add({ ownerKey, what }: CounterKey, n: number): void {

@@ -6,7 +6,7 @@ import { asPlainSuccess, isHealthy, plainSuccessColumns, plainSuccessConstants }
 import { hostDueAt } from "../deliveries/due-bounds.ts";
 import type { Database } from "../connection/database.ts";
 
-type Written = readonly [endpointKey: number, hostDueAtMs: number | null, lastSuccessAtMs: number | null];
+type Written = readonly [endpointKey: number, createdAtMs: number, hostDueAtMs: number | null, lastSuccessAtMs: number | null];
 
 const assignments = [...plainSuccessConstants, ...plainSuccessColumns.map(({ name }, index) => `${name} = ?${index + 3}`)];
 
@@ -16,7 +16,7 @@ const write = `update deliveries set ${assignments.join(", ")}
     and not exists (select 1 from deliveries o
       where o.watch_id = deliveries.watch_id and o.endpoint_id = deliveries.endpoint_id and o.status = 'pending' and o.id <> deliveries.id)
     and exists (select 1 from endpoints p join hosts h on h.id = p.host_id where p.id = deliveries.endpoint_id and ${isHealthy})
-  returning endpoint_id,
+  returning endpoint_id, created_at,
     (select ${hostDueAt} from hosts where id = (select p.host_id from endpoints p where p.id = endpoint_id)),
     (select p.last_success_at from endpoints p where p.id = endpoint_id)`;
 
@@ -34,8 +34,9 @@ export function recordPlainSuccess(db: Database, record: AttemptRecord): Attempt
     ...plainSuccessColumns.map((column) => column.valueOf(success)),
   );
   if (row === undefined) return null;
-  const [endpointKey, hostDueAtMs, lastSuccessAtMs] = row as unknown as Written;
+  const [endpointKey, createdAtMs, hostDueAtMs, lastSuccessAtMs] = row as unknown as Written;
   db.counters.countDeliveries("pending", "delivered");
+  db.counters.countAttempt(endpointKey, "delivered", { accountKey: decodeId(record.accountId), createdAtMs, endedAtMs: record.nowMs });
   if (isLastSuccessOutdated(lastSuccessAtMs, record.nowMs)) {
     db.cache.forgetEndpoint(endpointKey);
     db.run("update endpoints set last_success_at = ? where id = ?", record.nowMs, endpointKey);

@@ -6,9 +6,9 @@ import { changesOnlyDelivery, decideAfterAttempt, hasHostChanged } from "../../.
 import type { DeliveryStatus } from "../../../domain/deliveries/delivery.ts";
 import type { AttemptResult } from "../../../domain/deliveries/delivery-decision.ts";
 import { hasEndpointChanged } from "../../../domain/deliveries/endpoint.ts";
-import { dueAfterAttempt } from "../../../domain/deliveries/lane.ts";
+import { placeAfterAttempt } from "../../../domain/deliveries/lane.ts";
 import type { EventType } from "../../../domain/events/event.ts";
-import { operationalEventsAfter } from "../../../domain/events/operational-events.ts";
+import { causesOperationalEvents, operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import { decodeId } from "../../../domain/ids.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import { id, integer, integerOrNull, text } from "../../sql/rows.ts";
@@ -39,6 +39,12 @@ function recordDecided(db: Database, record: AttemptRecord): AttemptRecorded {
   const before = readTarget(db, endpointKey);
   const result = decide(db, record, row, before);
   writeAttempt(db, integer(row, "id"), result.attempt);
+  if (row["event_type"] !== "endpoint.test")
+    db.counters.countAttempt(endpointKey, result.attempt.decision, {
+      accountKey: integer(row, "account_id"),
+      createdAtMs: integer(row, "created_at"),
+      endedAtMs: record.nowMs,
+    });
   writeDelivery(db, row, result);
   writeEndpoint(db, before, result);
   writeHost(db, before, result);
@@ -76,6 +82,7 @@ function decide(db: Database, record: AttemptRecord, row: Row, { target, endpoin
       endpoint,
       host,
       isTest: row["event_type"] === "endpoint.test",
+      isReported: causesOperationalEvents(text(row, "event_type")),
     },
     db.policy,
     { nowMs, jitter },
@@ -90,11 +97,12 @@ function writeAttempt(db: Database, deliveryKey: number, attempt: Attempt): void
   if (obsolete !== null) db.run("delete from attempts where delivery_id = ? and number = ?", deliveryKey, obsolete);
 }
 
-const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `${name} = ?`).join(", ")}, due_at = ?, lease_token = null where id = ?`;
+const updateDelivery = `update deliveries set ${stateColumns.map(({ name }) => `${name} = ?`).join(", ")}, due_at = ?, early_after = ?, lease_token = null, retry_accepted_at = null where id = ?`;
 
 function writeDelivery(db: Database, row: Row, { delivery }: AttemptResult): void {
-  const dueAtMs = dueAfterAttempt(delivery, { isInLane: row["sequence"] !== null, dueAtMs: integerOrNull(row, "due_at") });
-  db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, integer(row, "id"));
+  const current = { dueAtMs: integerOrNull(row, "due_at"), earlyAfter: integerOrNull(row, "early_after") };
+  const { dueAtMs, earlyAfter } = placeAfterAttempt(delivery, { isInLane: row["sequence"] !== null, current });
+  db.run(updateDelivery, ...stateColumns.map((column) => column.valueOf(delivery)), dueAtMs, earlyAfter, integer(row, "id"));
   // The lease that the attempt had is over.
   if (delivery.status === "pending") db.counters.countUnleased(integer(row, "endpoint_id"), 1);
   if (row["status"] !== delivery.status) db.counters.countDeliveries(text(row, "status") as DeliveryStatus, delivery.status);
@@ -106,7 +114,7 @@ function writeEndpoint(db: Database, before: CachedTarget, { endpoint }: Attempt
   const { health } = endpoint;
   db.run(
     `update endpoints set state = ?, reason = ?, since = ?, consecutive_failures = ?, failing_since = ?, last_success_at = ?, paused_until = ?,
-       paused_since = ?, consecutive_pauses = ?, pause_reason = ? where id = ?`,
+       paused_since = ?, consecutive_pauses = ?, pause_reason = ?, recoveries = ?, recovered_at = ?, reported_failing = ? where id = ?`,
     endpoint.state,
     endpoint.reason,
     endpoint.sinceMs,
@@ -117,6 +125,9 @@ function writeEndpoint(db: Database, before: CachedTarget, { endpoint }: Attempt
     health.pausedSinceMs,
     health.consecutivePauses,
     health.pauseReason,
+    health.recoveries,
+    health.recoveredAtMs,
+    health.isReportedFailing,
     before.key,
   );
 }

@@ -30,11 +30,11 @@ export function readHooks(db: Database, callKey: number, watches: readonly Subsc
   });
 }
 
-/** Writes planned events with their deliveries, the watches as they are after the events, and the progress of the hooks. */
+/** Writes planned events with their deliveries, the watches as they are after the events, and the progress of the hooks. `recordedAtMs` is later than `nowMs` in a portion. */
 export function writePlanned(
   db: Database,
   planned: readonly PlannedEvent[],
-  context: { readonly callKey: number; readonly transition: number; readonly nowMs: number },
+  context: { readonly callKey: number; readonly transition: number; readonly nowMs: number; readonly recordedAtMs: number },
 ): { readonly notices: readonly Notice[]; readonly jobs: readonly SendJob[] } {
   const jobs: SendJob[] = [];
   const notices: Notice[] = [];
@@ -56,9 +56,9 @@ export function writePlanned(
     jobs.push(
       ...insertEvent(
         db,
-        { event, watchId, callSid: event.data.callSid, sequence, terminal: plan.terminal },
+        { event, watchId, callSid: event.data.callSid, sequence, terminal: plan.terminal, trace: plan.trace },
         plan.endpointIds,
-        context.nowMs,
+        context.recordedAtMs,
       ),
     );
     for (const hookId of plan.hookIds)

@@ -1,5 +1,11 @@
 import type { WatchStatus } from "../../../domain/calls/watch.ts";
 import type { DeliveryStatus } from "../../../domain/deliveries/delivery.ts";
+import { countOf, countSpanMs, countStart } from "../../../domain/deliveries/success-rate.ts";
+import type { AttemptCount } from "../../../domain/deliveries/success-rate.ts";
+import { kindOfAttempt, kindOfEvent } from "../../../domain/activity.ts";
+import type { RingbackEvent } from "../../../domain/events/event.ts";
+import { decodeId } from "../../../domain/ids.ts";
+import type { AttemptDecision } from "../../../domain/deliveries/attempt.ts";
 import type { SqlTransaction } from "../../sql/queries.ts";
 
 /** Columns of account_usage. */
@@ -9,10 +15,32 @@ type Changes = {
   readonly usage: Map<number, Map<UsageColumn, number>>;
   readonly deliveries: Map<DeliveryStatus, number>;
   readonly unleased: Map<number, number>;
+  /** By endpoint; one for each span of time, of which a transaction has one or two. */
+  readonly attempts: Map<number, AttemptsOfEndpoint[]>;
+  /** By account, time and kind. */
+  readonly activity: Map<string, ActivityOfAccount>;
 };
 
+type AttemptsOfEndpoint = Omit<AttemptCount, "succeeded" | "failed"> & {
+  readonly endpointKey: number;
+  succeeded: number;
+  failed: number;
+};
+type ActivityOfAccount = { readonly accountKey: number; readonly atMs: number; readonly kind: number; n: number };
+
+// An endpoint may have been deleted after its attempt in the same transaction.
+const addAttempts = `insert into endpoint_attempts (endpoint_id, at, span, succeeded, failed)
+  select value ->> 'endpointKey', value ->> 'atMs', value ->> 'spanMs', value ->> 'succeeded', value ->> 'failed' from json_each(?1)
+  where exists (select 1 from endpoints p where p.id = value ->> 'endpointKey')
+  on conflict (endpoint_id, at, span) do update set succeeded = succeeded + excluded.succeeded, failed = failed + excluded.failed`;
+
+const addActivity = `insert into account_activity (account_id, at, span, kind, n)
+  select value ->> 'accountKey', value ->> 'atMs', ${countSpanMs}, value ->> 'kind', value ->> 'n' from json_each(?1)
+  where exists (select 1 from accounts a where a.id = value ->> 'accountKey')
+  on conflict (account_id, at, span, kind) do update set n = n + excluded.n`;
+
 /**
- * Differences that the open transaction makes to account_usage, delivery_counts and the backlogs of endpoints. An operation
+ * Differences that the open transaction makes to account_usage, delivery_counts, the backlogs of endpoints and their attempts. An operation
  * that inserts rows or changes their status or lease counts them here; the transaction adds the sums once, before its commit. Deletions are counted by triggers,
  * because foreign keys delete rows that no statement names.
  */
@@ -23,6 +51,11 @@ export class Counters {
   countWatches(accountKey: number, from: WatchStatus | null, to: WatchStatus, count = 1): void {
     if (from !== null) this.#countUsage(accountKey, from, -count);
     this.#countUsage(accountKey, to, count);
+  }
+
+  /** Counts a watch that no counter counts any more, although its row is not deleted yet. */
+  countPurged(accountKey: number, from: WatchStatus): void {
+    this.#countUsage(accountKey, from, -1);
   }
 
   countNewEndpoint(accountKey: number): void {
@@ -38,6 +71,29 @@ export class Counters {
   /** Counts deliveries of an endpoint that become pending without a lease; a negative number are so no longer. */
   countUnleased(endpointKey: number, difference: number): void {
     add(this.#changes.unleased, endpointKey, difference);
+  }
+
+  /** Counts an attempt of an endpoint that ended at this time, of a delivery of the account that was written at `createdAtMs`. */
+  countAttempt(
+    endpointKey: number,
+    decision: AttemptDecision,
+    { accountKey, createdAtMs, endedAtMs }: { readonly accountKey: number; readonly createdAtMs: number; readonly endedAtMs: number },
+  ): void {
+    this.#countActivity(accountKey, kindOfAttempt(decision, endedAtMs - createdAtMs), endedAtMs);
+    const count = countOf(decision, endedAtMs);
+    const spans = this.#changes.attempts.get(endpointKey);
+    const span = spans?.find(({ atMs }) => atMs === count.atMs);
+    if (span !== undefined) {
+      span.succeeded += count.succeeded;
+      span.failed += count.failed;
+    } else if (spans === undefined) this.#changes.attempts.set(endpointKey, [{ ...count, endpointKey }]);
+    else spans.push({ ...count, endpointKey });
+  }
+
+  /** Counts an event that is a transition. */
+  countEvent(event: RingbackEvent, nowMs: number): void {
+    const kind = kindOfEvent(event);
+    if (kind !== null) this.#countActivity(decodeId(event.accountId), kind, nowMs);
   }
 
   /** Returns what the open transaction adds to a counter of an account. */
@@ -57,13 +113,15 @@ export class Counters {
       if (difference !== 0) db.run("update delivery_counts set n = n + ? where status = ?", difference, status);
     for (const [endpointKey, difference] of this.#changes.unleased)
       if (difference !== 0) db.run("update endpoints set unleased = unleased + ? where id = ?", difference, endpointKey);
+    if (this.#changes.attempts.size > 0) db.run(addAttempts, JSON.stringify([...this.#changes.attempts.values()].flat()));
+    if (this.#changes.activity.size > 0) db.run(addActivity, JSON.stringify([...this.#changes.activity.values()]));
     this.forget();
   }
 
   /** Forgets the differences of a transaction that was rolled back. */
   forget(): void {
-    const { usage, deliveries, unleased } = this.#changes;
-    if (usage.size > 0 || deliveries.size > 0 || unleased.size > 0) this.#changes = noChanges();
+    const { usage, deliveries, unleased, attempts, activity } = this.#changes;
+    if (usage.size > 0 || deliveries.size > 0 || unleased.size > 0 || attempts.size > 0 || activity.size > 0) this.#changes = noChanges();
   }
 
   /** Returns the differences until now, for `restore` after a roll-back to the savepoint that follows. */
@@ -72,11 +130,21 @@ export class Counters {
       usage: new Map([...this.#changes.usage].map(([accountKey, columns]) => [accountKey, new Map(columns)])),
       deliveries: new Map(this.#changes.deliveries),
       unleased: new Map(this.#changes.unleased),
+      attempts: new Map([...this.#changes.attempts].map(([endpointKey, spans]) => [endpointKey, spans.map((span) => ({ ...span }))])),
+      activity: new Map([...this.#changes.activity].map(([key, count]) => [key, { ...count }])),
     };
   }
 
   restore(saved: Changes): void {
     this.#changes = saved;
+  }
+
+  #countActivity(accountKey: number, kind: number, atMs: number): void {
+    const startMs = countStart(atMs);
+    const key = `${accountKey} ${startMs} ${kind}`;
+    const before = this.#changes.activity.get(key);
+    if (before === undefined) this.#changes.activity.set(key, { accountKey, atMs: startMs, kind, n: 1 });
+    else before.n += 1;
   }
 
   #countUsage(accountKey: number, column: UsageColumn, difference: number): void {
@@ -87,7 +155,7 @@ export class Counters {
 }
 
 function noChanges(): Changes {
-  return { usage: new Map(), deliveries: new Map(), unleased: new Map() };
+  return { usage: new Map(), deliveries: new Map(), unleased: new Map(), attempts: new Map(), activity: new Map() };
 }
 
 function add<Key>(sums: Map<Key, number>, key: Key, difference: number): void {

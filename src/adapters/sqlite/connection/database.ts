@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
-import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
+import type { DeliveryPolicy, MarkSizes } from "../../../domain/deliveries/retry-policy.ts";
+import { defaultMarkSizes } from "../../sql/marks/mark-rows.ts";
 import { Counters } from "./counters.ts";
 import { RowCache } from "./row-cache.ts";
 import type { SqlTransaction } from "../../sql/queries.ts";
@@ -31,6 +32,11 @@ export class Database implements SqlTransaction {
   get policy(): DeliveryPolicy {
     if (this.#policy === null) throw new Error("a connection for administration or reading has no delivery policy");
     return this.#policy;
+  }
+
+  /** Sizes of work on many rows. */
+  get markSizes(): MarkSizes {
+    return this.#policy?.marks ?? defaultMarkSizes;
   }
 
   all(sql: string, ...values: readonly Value[]): Row[] {

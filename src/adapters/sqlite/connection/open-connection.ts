@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartupError } from "../../../domain/errors.ts";
@@ -56,13 +56,30 @@ export function openConnection(path: string, role: ConnectionRole = "server", mi
 }
 
 /** Creates the folder of the database, readable by its owner alone, if it does not exist. */
-function ensureFolderOf(path: string): void {
+export function ensureFolderOf(path: string): void {
   const folder = dirname(resolve(path));
   try {
     createFolder(folder);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new StartupError(`the data folder ${folder} cannot be written: ${messageOf(error)}`, { cause: error });
+    const isFile = existsSync(folder) && !statSync(folder).isDirectory();
+    const remedy = folderRemedy(isFile ? "ENOTDIR" : (error as NodeJS.ErrnoException).code, folder, process.getuid?.());
+    throw new StartupError(`the data folder ${folder} cannot be written: ${messageOf(error)}${remedy}`, { cause: error });
+  }
+}
+
+/** Returns what the operator can do about a folder that cannot be written; "" if the error says it. */
+export function folderRemedy(code: string | undefined, folder: string, userId: number | undefined): string {
+  switch (code) {
+    case "EACCES":
+    case "EPERM":
+      return userId === undefined ? "" : `: let user ${userId} write there, as with \`chown ${userId} ${folder}\``;
+    case "EROFS":
+      return ": it is on a read-only file system, so name another one";
+    case "ENOTDIR":
+      return ": it is no folder, so name another one";
+    default:
+      return "";
   }
 }
 

@@ -22,6 +22,8 @@ export class RowCache {
   readonly #endpointsByHost = new Map<number, Set<number>>();
   readonly #accountsWithoutHooks = new Set<number>();
   #dataVersion: unknown = null;
+  #hasMarks: boolean | null = null;
+  #disabledAccounts: ReadonlySet<number> | null = null;
 
   target(endpointKey: number): CachedTarget | undefined {
     return this.#targets.get(endpointKey);
@@ -60,9 +62,34 @@ export class RowCache {
     this.#accountsWithoutHooks.clear();
   }
 
+  /** Whether any mark runs; `null` if that is not known. */
+  hasMarks(): boolean | null {
+    return this.#hasMarks;
+  }
+
+  keepHasMarks(hasMarks: boolean): void {
+    this.#hasMarks = hasMarks;
+  }
+
+  /** A mark was set or ended. */
+  forgetMarks(): void {
+    this.#hasMarks = null;
+  }
+
+  /** Keys of the disabled accounts; `null` if they are not known. */
+  disabledAccounts(): ReadonlySet<number> | null {
+    return this.#disabledAccounts;
+  }
+
+  keepDisabledAccounts(accountKeys: ReadonlySet<number>): void {
+    this.#disabledAccounts = accountKeys;
+  }
+
   forgetAll(): void {
+    this.#disabledAccounts = null;
     this.#forgetTargets();
     this.forgetHooks();
+    this.forgetMarks();
   }
 
   /** Empties the cache if another connection has committed. `dataVersion` is that of the transaction that has begun. */

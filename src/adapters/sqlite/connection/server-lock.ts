@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { StartupError } from "../../../domain/errors.ts";
@@ -18,6 +18,8 @@ export function takeServerLock(path: string): DatabaseSync {
   try {
     lock = new DatabaseSync(lockPath, { timeout: lockTimeoutMs });
     lock.exec("begin exclusive");
+    // The mark is of a server before.
+    rmSync(markPathOf(path), { force: true });
     return lock;
   } catch (error) {
     lock?.close();
@@ -26,6 +28,23 @@ export function takeServerLock(path: string): DatabaseSync {
       : `the lock ${lockPath} cannot be taken: ${messageOf(error)}`;
     throw new StartupError(line, { cause: error });
   }
+}
+
+/**
+ * Marks the lock that this server holds: the server is stopping. The mark is a file, because the lock itself cannot be read.
+ * Without it, for example on a full disk, the next start is refused instead of waiting.
+ */
+export function markStopping(path: string): void {
+  try {
+    writeFileSync(markPathOf(path), "", { mode: 0o600 });
+  } catch {
+    // The stop goes on.
+  }
+}
+
+/** Returns whether the lock is held by a server that is stopping. */
+export function isServerStopping(path: string): boolean {
+  return existsSync(markPathOf(path)) && isServerRunning(path);
 }
 
 /** Returns whether a server runs on the database at this moment. */
@@ -44,9 +63,13 @@ export function isServerRunning(path: string): boolean {
   }
 }
 
-function lockPathOf(path: string): string {
+export function lockPathOf(path: string): string {
   const name = basename(path) === "ringback.db" ? "ringback.lock" : `${basename(path)}.lock`;
   return join(dirname(resolve(path)), name);
+}
+
+function markPathOf(path: string): string {
+  return `${lockPathOf(path)}.stopping`;
 }
 
 function isBusy(error: unknown): boolean {

@@ -1,6 +1,9 @@
 import type { ClaimRequest, ClaimResult } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
+import { claimOrder } from "../../../domain/deliveries/bring-forward.ts";
+import type { Claimable } from "../../../domain/deliveries/bring-forward.ts";
 import { id, integer, integerOrNull, text } from "../../sql/rows.ts";
+import { disabledKeys } from "../accounts/disabled-accounts.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { boundOf, raiseHostDue, refreshDue } from "./due-bounds.ts";
 import { claimMarkedRetries } from "./manual-retries.ts";
@@ -77,7 +80,9 @@ class Claim {
     if (probing) available = Math.min(available, this.#hasLease(hostId) ? 0 : 1);
     if (available <= 0) return [];
     const jobs: SendJob[] = [];
-    const endpoints = this.#dueEndpoints(hostId, failing, available + this.#endpointCapacity.size);
+    // Raising the bound of a host of a disabled account removes the host from the next claims.
+    const isOpen = !disabledKeys(this.#db).has(integer(host, "account_id"));
+    const endpoints = isOpen ? this.#dueEndpoints(hostId, failing, available + this.#endpointCapacity.size) : [];
     if (endpoints.length === 0) this.foundStaleBound = true;
     for (const endpoint of endpoints) {
       if (jobs.length >= available) break;
@@ -94,8 +99,8 @@ class Claim {
 
   #dueEndpoints(hostId: number, failing: boolean, limit: number): readonly Row[] {
     return this.#db.all(
-      `select id, consecutive_pauses from endpoints
-       where host_id = ?1 and failing = ?2 and state = 'enabled' and next_due_at <= ?3 and (paused_until is null or paused_until <= ?3)
+      `select id, consecutive_pauses, recoveries, recovered_at from endpoints
+       where host_id = ?1 and failing = ?2 and state = 'enabled' and held = 0 and next_due_at <= ?3 and (paused_until is null or paused_until <= ?3)
        order by next_due_at limit ?4`,
       hostId,
       failing,
@@ -113,16 +118,26 @@ class Claim {
         this.#db.get("select 1 from deliveries where endpoint_id = ? and lease_token is not null limit 1", endpointKey) ? 0 : 1,
       );
     if (available <= 0) return [];
-    const due = this.#db.all(
-      `select id from deliveries where endpoint_id = ? and status = 'pending' and lease_token is null and due_at <= ? order by due_at, id limit ?`,
-      endpointKey,
-      this.#nowMs,
-      available,
-    );
-    if (due.length === 0) this.foundStaleBound = true;
-    const jobs = due.map((row) => leaseJob(this.#db, integer(row, "id"), "scheduled", this.#nowMs));
+    const due = this.#claimable("due_at <= ?2 order by due_at, id", endpointKey, this.#nowMs, available);
+    const recoveredAtMs = integerOrNull(endpoint, "recovered_at");
+    const recoveries = integer(endpoint, "recoveries");
+    const early = recoveries === 0 ? [] : this.#claimable("early_after < ?2 order by early_after, id", endpointKey, recoveries, available);
+    const chosen = claimOrder({ due, early, recoveredAtMs }, this.#nowMs, available);
+    if (chosen.length === 0) this.foundStaleBound = true;
+    const jobs = chosen.map(({ key, mode }) => leaseJob(this.#db, key, mode, this.#nowMs));
     refreshDue(this.#db, endpointKey);
     return jobs;
+  }
+
+  #claimable(range: string, endpointKey: number, bound: number, limit: number): readonly Claimable[] {
+    return this.#db
+      .all(
+        `select id, due_at from deliveries where endpoint_id = ?1 and status = 'pending' and lease_token is null and ${range} limit ?3`,
+        endpointKey,
+        bound,
+        limit,
+      )
+      .map((row) => ({ key: integer(row, "id"), dueAtMs: integer(row, "due_at") }));
   }
 
   /** Whether a delivery of the host is leased. Reads all leases once: there are only as many as may be in flight. */

@@ -1,3 +1,5 @@
+import { recordAudit } from "../../sql/audit/audit.ts";
+import { deliveryRetried } from "../../sql/audit/entries.ts";
 import { endpointTestEvent } from "../../../domain/events/event.ts";
 import { decodeId, newId } from "../../../domain/ids.ts";
 import type { ClaimManualRetryResult, CreateTestResult, DeliveryStore } from "../../../ports/stores/delivery-store.ts";
@@ -5,6 +7,8 @@ import { integer } from "../../sql/rows.ts";
 import { deliveryViewOf } from "../../sql/view-rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import { deliverySelect } from "../reading/selects.ts";
+import { settleMarked } from "../marks/marked-deliveries.ts";
+import { runningMarks } from "../marks/set-mark.ts";
 import { refreshDue } from "./due-bounds.ts";
 import { insertEvent } from "./event-rows.ts";
 import { markForManualRetry } from "./manual-retries.ts";
@@ -17,7 +21,7 @@ function claimManualRetry(db: Database, request: Parameters<DeliveryStore["claim
   const deliveryKey = decodeId(request.deliveryId);
   const row = db.get(
     `select d.lease_token, p.state as endpoint_state, w.deleted_at from deliveries d join endpoints p on p.id = d.endpoint_id
-     left join watches w on w.id = d.watch_id where d.id = ? and d.account_id = ?`,
+     left join watches w on w.id = d.watch_id where d.id = ? and d.account_id = ? and w.status is not 'purged'`,
     deliveryKey,
     decodeId(request.accountId),
   );
@@ -25,9 +29,11 @@ function claimManualRetry(db: Database, request: Parameters<DeliveryStore["claim
   if (typeof row["deleted_at"] === "number") return { kind: "watch_deleted" };
   if (row["endpoint_state"] === "disabled") return { kind: "endpoint_disabled" };
   if (row["lease_token"] !== null) return { kind: "in_flight" };
+  if (runningMarks(db, decodeId(request.accountId)).length > 0) settleMarked(db, decodeId(request.accountId), [deliveryKey], request.nowMs);
   markForManualRetry(db, deliveryKey, request.nowMs);
   const job = leaseJob(db, deliveryKey, "manual", request.nowMs);
   const claimed = db.get(`${deliverySelect} where d.id = ?`, deliveryKey);
+  if (claimed !== undefined) void recordAudit(db, request.by, deliveryRetried(request));
   return claimed === undefined ? { kind: "unknown" } : { kind: "claimed", job, view: deliveryViewOf(claimed) };
 }
 
@@ -37,7 +43,7 @@ function createTest(db: Database, request: Parameters<DeliveryStore["createTest"
   if (row === undefined) return { kind: "unknown" };
   if (row["state"] === "disabled") return { kind: "endpoint_disabled" };
   const event = endpointTestEvent(newId("evt", nowMs), accountId, nowMs);
-  insertEvent(db, { event, watchId: null, callSid: null, sequence: null, terminal: false }, [endpointId], nowMs);
+  insertEvent(db, { event, watchId: null, callSid: null, sequence: null, terminal: false, trace: null }, [endpointId], nowMs);
   const delivery = db.get("select d.id from deliveries d join events e on e.position = d.event_position where e.id = ?", event.id);
   if (delivery === undefined) throw new Error("a test event has one delivery");
   // A test has a single attempt and no schedule, because it shows the endpoint's present state.

@@ -15,6 +15,7 @@ export type NewEvent = {
   readonly callSid: string | null;
   readonly sequence: number | null;
   readonly terminal: boolean;
+  readonly trace: string | null;
 };
 
 const insertDelivery = `insert into deliveries (event_position, status, lease_token, ${namesOf(newDeliveryColumns)})
@@ -23,7 +24,7 @@ const insertDelivery = `insert into deliveries (event_position, status, lease_to
 /** Inserts an event with one delivery for each endpoint. Leases and returns the deliveries that may start now. */
 export function insertEvent(
   db: Database,
-  { event, watchId, callSid, sequence, terminal }: NewEvent,
+  { event, watchId, callSid, sequence, terminal, trace }: NewEvent,
   endpointIds: readonly string[],
   nowMs: number,
 ): readonly SendJob[] {
@@ -42,6 +43,7 @@ export function insertEvent(
     JSON.stringify(event.data),
     nowMs,
   );
+  db.counters.countEvent(event, nowMs);
   return endpointIds.flatMap((endpointId) => {
     const endpointKey = decodeId(endpointId);
     const deliveryId = newId("dlv", nowMs);
@@ -75,6 +77,7 @@ export function insertEvent(
           targetAsOfMs: nowMs,
           createdAtMs: nowMs,
           mode: "scheduled",
+          trace,
         },
       ];
     if (!head) refreshLane(db, watchKey, endpointKey);
@@ -105,7 +108,7 @@ export function cancelPending(db: Database, column: "endpoint_id" | "watch_id", 
   );
   for (const row of unleased) db.counters.countUnleased(integer(row, "endpoint_id"), -integer(row, "n"));
   const canceled = db.run(
-    `update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where ${pending}`,
+    `update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null, retry_accepted_at = null where ${pending}`,
     nowMs,
     key,
   );

@@ -4,10 +4,16 @@ import type { LaneEntry } from "../../../domain/deliveries/lane.ts";
 import type { DeliveryStatus } from "../../../domain/deliveries/delivery.ts";
 import type { LatePolicy } from "../../../domain/deliveries/endpoint.ts";
 import { id, integer, integerOrNull, text } from "../../sql/rows.ts";
-import type { Database, Row } from "../connection/database.ts";
+import type { Database } from "../connection/database.ts";
+import type { Row } from "../../sql/rows.ts";
 import { lowerDue, refreshDue } from "./due-bounds.ts";
 
-type PendingEntry = LaneEntry & { readonly deliveryKey: number; readonly dueAtMs: number | null; readonly leased: boolean };
+type PendingEntry = LaneEntry & {
+  readonly deliveryKey: number;
+  readonly dueAtMs: number | null;
+  readonly earlyAfter: number | null;
+  readonly leased: boolean;
+};
 
 /**
  * Recomputes the due times of a lane. Every transaction that adds a delivery to the lane, settles one or records a first
@@ -17,9 +23,11 @@ export function refreshLane(db: Database, watchKey: number, endpointKey: number)
   const entries = readLane(db, watchKey, endpointKey);
   for (const [index, place] of decideLane(entries, db.policy.orderHoldMs).entries()) {
     const entry = entries[index];
-    if (entry === undefined || entry.dueAtMs === place.dueAtMs) continue;
-    db.run("update deliveries set due_at = ? where id = ?", place.dueAtMs, entry.deliveryKey);
-    if (place.dueAtMs !== null && !entry.leased) lowerDue(db, endpointKey, place.dueAtMs);
+    if (entry === undefined || (entry.dueAtMs === place.dueAtMs && entry.earlyAfter === place.earlyAfter)) continue;
+    db.run("update deliveries set due_at = ?, early_after = ? where id = ?", place.dueAtMs, place.earlyAfter, entry.deliveryKey);
+    if (place.dueAtMs === null || entry.leased) continue;
+    if (place.earlyAfter === null) lowerDue(db, endpointKey, place.dueAtMs);
+    else refreshDue(db, endpointKey);
   }
   return entries.length > 0;
 }
@@ -32,7 +40,7 @@ export function refreshLane(db: Database, watchKey: number, endpointKey: number)
 export function requeue(db: Database, endpointKey: number, deliveries: readonly Row[], nowMs: number): void {
   db.run(
     `update deliveries set status = 'pending', steps_spent = 0, next_attempt_at = ?1, due_at = ?1, first_attempt_at = null, first_failed_at = null,
-       settled_at = null where id in (select value from json_each(?2))`,
+       scheduled_at = null, last_recovery = null, early_after = null, settled_at = null where id in (select value from json_each(?2))`,
     nowMs,
     JSON.stringify(deliveries.map((row) => integer(row, "id"))),
   );
@@ -42,6 +50,33 @@ export function requeue(db: Database, endpointKey: number, deliveries: readonly 
     db.counters.countDeliveries(text(row, "status") as DeliveryStatus, "pending");
     db.counters.countUnleased(endpointKey, 1);
   }
+  refreshSharedLanes(db, endpointKey, deliveries);
+  refreshDue(db, endpointKey);
+}
+
+/** Makes these pending deliveries (`id`, `watch_id`) of one endpoint due at `nowMs`, in the order of their lanes. */
+export function hurry(db: Database, endpointKey: number, deliveries: readonly Row[], nowMs: number): void {
+  db.run(
+    "update deliveries set next_attempt_at = ?1, due_at = ?1 where id in (select value from json_each(?2))",
+    nowMs,
+    JSON.stringify(deliveries.map((row) => integer(row, "id"))),
+  );
+  refreshSharedLanes(db, endpointKey, deliveries);
+  refreshDue(db, endpointKey);
+}
+
+/** Recomputes the lanes that have a pending delivery left, after some were canceled. */
+export function refreshLanesOf(db: Database, endpointKey: number, watchKeys: readonly (number | null)[]): void {
+  const left = db.all(
+    `select distinct d.watch_id from json_each(?1) join deliveries d indexed by deliveries_in_lane on d.watch_id = json_each.value and d.endpoint_id = ?2 and d.status = 'pending'`,
+    JSON.stringify([...new Set(watchKeys)].filter((watchKey) => watchKey !== null)),
+    endpointKey,
+  );
+  for (const row of left) refreshLane(db, integer(row, "watch_id"), endpointKey);
+}
+
+/** Recomputes the lanes that hold more than one pending delivery. Each of the others is due by itself. */
+function refreshSharedLanes(db: Database, endpointKey: number, deliveries: readonly Row[]): void {
   const watchKeys = new Set(deliveries.map((row) => integerOrNull(row, "watch_id")));
   const shared = db.all(
     `select d.watch_id from json_each(?1) join deliveries d indexed by deliveries_in_lane on d.watch_id = json_each.value and d.endpoint_id = ?2 and d.status = 'pending'
@@ -50,7 +85,6 @@ export function requeue(db: Database, endpointKey: number, deliveries: readonly 
     endpointKey,
   );
   for (const row of shared) refreshLane(db, integer(row, "watch_id"), endpointKey);
-  refreshDue(db, endpointKey);
 }
 
 /** Settles the deliveries that a delivered event supersedes. An attempt in flight keeps its lease until it is recorded. */
@@ -75,7 +109,7 @@ export function supersede(
 function readLane(db: Database, watchKey: number, endpointKey: number): readonly PendingEntry[] {
   return db
     .all(
-      `select id, sequence, terminal, next_attempt_at, first_failed_at, due_at, lease_token from deliveries
+      `select id, sequence, terminal, next_attempt_at, first_failed_at, last_recovery, due_at, early_after, lease_token from deliveries
        where watch_id = ? and endpoint_id = ? and status = 'pending' and sequence is not null order by sequence`,
       watchKey,
       endpointKey,
@@ -87,7 +121,9 @@ function readLane(db: Database, watchKey: number, endpointKey: number): readonly
       terminal: row["terminal"] === 1,
       nextAttemptAtMs: integerOrNull(row, "next_attempt_at") ?? 0,
       firstFailedAtMs: integerOrNull(row, "first_failed_at"),
+      lastRecovery: integerOrNull(row, "last_recovery"),
       dueAtMs: integerOrNull(row, "due_at"),
+      earlyAfter: integerOrNull(row, "early_after"),
       leased: row["lease_token"] !== null,
     }));
 }

@@ -1,16 +1,25 @@
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import { integer } from "../../sql/rows.ts";
+import { isOfEnabled } from "../accounts/disabled-accounts.ts";
 import type { Database } from "../connection/database.ts";
 import { leaseJob } from "./send-jobs.ts";
 
 /*
- * A settled delivery with a next_attempt_at is marked: a manual retry of it was accepted, and its attempt is not recorded
- * yet. If the process that leased the delivery ends, the next claim leases it again.
+ * retry_accepted_at marks a delivery: a manual retry of it was accepted, and no attempt is recorded since. If the process
+ * that leased the delivery ends, the next claim leases it again, also if it is pending and its schedule is not due. A settled
+ * delivery has a next_attempt_at meanwhile.
  */
 
-/** Marks a settled delivery for one manual attempt. A pending delivery needs no mark, because its schedule covers it. */
+/**
+ * Marks a delivery for one manual attempt. A pending test is not marked: it has no schedule, and its release cancels it.
+ */
 export function markForManualRetry(db: Database, deliveryKey: number, nowMs: number): void {
-  db.run("update deliveries set next_attempt_at = ? where id = ? and status <> 'pending'", nowMs, deliveryKey);
+  db.run(
+    `update deliveries set retry_accepted_at = ?1, next_attempt_at = case when status = 'pending' then next_attempt_at else ?1 end
+     where id = ?2 and (status <> 'pending' or next_attempt_at is not null)`,
+    nowMs,
+    deliveryKey,
+  );
 }
 
 /** Leases the marked deliveries that are not leased. Removes the mark instead if the endpoint is disabled or the watch deleted. */
@@ -19,12 +28,16 @@ export function claimMarkedRetries(db: Database, limit: number, nowMs: number): 
   const rows = db.all(
     `select d.id, p.state = 'disabled' or w.deleted_at is not null as is_over
      from deliveries d join endpoints p on p.id = d.endpoint_id left join watches w on w.id = d.watch_id
-     where d.status <> 'pending' and d.next_attempt_at is not null and d.lease_token is null order by d.next_attempt_at limit ?`,
+     where d.retry_accepted_at is not null and d.lease_token is null and ${isOfEnabled("d.account_id")} order by d.retry_accepted_at limit ?`,
     limit,
   );
   return rows.flatMap((row) => {
     if (row["is_over"] !== 1) return [leaseJob(db, integer(row, "id"), "manual", nowMs)];
-    db.run("update deliveries set next_attempt_at = null where id = ?", integer(row, "id"));
+    db.run(
+      `update deliveries set retry_accepted_at = null, next_attempt_at = case when status = 'pending' then next_attempt_at end
+       where id = ?`,
+      integer(row, "id"),
+    );
     return [];
   });
 }

@@ -1,29 +1,42 @@
+import { recordAudit } from "../../sql/audit/audit.ts";
+import { endpointRecovered } from "../../sql/audit/entries.ts";
+import { recoveryKeys } from "../../sql/marks/recovery.ts";
+import type { RecoverRequest } from "../../sql/marks/recovery.ts";
 import { decodeId } from "../../../domain/ids.ts";
-import type { DeliveryStore } from "../../../ports/stores/delivery-store.ts";
+import { countRecovery, recoveryAtOnce } from "../../../domain/deliveries/marks.ts";
+import type { RecoverResult } from "../../../ports/stores/delivery-store.ts";
 import type { Database } from "../connection/database.ts";
-import { requeue } from "./lanes.ts";
+import { keysOf, readMarked, writeEffects } from "../marks/marked-deliveries.ts";
+import { heldBy, isMarked, newestDelivery, newestPosition, setMark } from "../marks/set-mark.ts";
 
 export const writes = { recover };
 
 /**
- * Requeues the failed deliveries of a period. Leaves pending, delivered and in-flight ones alone, so that a repeat requeues
- * none of them again.
+ * Requeues the failed deliveries of a period, and makes those due that wait for their schedule. Leaves delivered and in-flight
+ * ones alone, so that a repeat requeues none of them again. A mark does it where they are many.
  */
-function recover(db: Database, request: Parameters<DeliveryStore["recover"]>[0]): Awaited<ReturnType<DeliveryStore["recover"]>> {
-  const { accountId, sinceMs, untilMs, nowMs } = request;
+function recover(db: Database, request: RecoverRequest): RecoverResult {
+  const { accountId, sinceMs, nowMs } = request;
   const endpointKey = decodeId(request.endpointId);
-  const endpoint = db.get("select state from endpoints where id = ? and account_id = ?", endpointKey, decodeId(accountId));
+  const accountKey = decodeId(accountId);
+  const endpoint = db.get("select state from endpoints where id = ? and account_id = ?", endpointKey, accountKey);
   if (endpoint === undefined) return { kind: "unknown" };
   if (endpoint["state"] === "disabled") return { kind: "endpoint_disabled" };
-  const rows = db.all(
-    `select d.id, d.watch_id, d.status from deliveries d join events e on e.position = d.event_position
-     where d.endpoint_id = ? and d.status in ('exhausted', 'failed', 'expired') and d.lease_token is null
-       and e.type <> 'endpoint.test' and e.created_at >= ? and e.created_at <= ?
-       and not exists (select 1 from watches w where w.id = d.watch_id and w.deleted_at is not null)`,
-    endpointKey,
-    sinceMs,
-    untilMs,
-  );
-  requeue(db, endpointKey, rows, nowMs);
-  return { kind: "recovered", count: rows.length };
+  const limit = db.markSizes.threshold * 2 + 1;
+  const { failed, waiting } = recoveryKeys({ endpointKey, sinceMs, nowMs, limit });
+  const found = [keysOf(db, failed.sql, ...failed.values), keysOf(db, waiting.sql, ...waiting.values)];
+  const more = found.some((keys) => keys.length === limit);
+  const mark = recoveryAtOnce({ accountKey, targetKey: endpointKey }, request);
+  const rows = more ? [] : readMarked(db, found.flat());
+  const { recovered, hurried } = countRecovery(rows, mark);
+  if (more || recovered + hurried > db.markSizes.threshold || isMarked(db, endpointKey))
+    setMark(db, {
+      ...mark,
+      lastKey: newestDelivery(db, endpointKey),
+      detail: { ...mark.detail, position: newestPosition(db), held: heldBy("recovered", endpointKey) },
+      nowMs,
+    });
+  else writeEffects(db, mark, rows, nowMs);
+  if (more || recovered + hurried > 0) void recordAudit(db, request.by, endpointRecovered(request, { recovered, hurried, more }));
+  return more ? { kind: "recovered", recovered: null, hurried: null, more } : { kind: "recovered", recovered, hurried, more };
 }

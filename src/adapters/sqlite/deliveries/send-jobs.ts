@@ -1,6 +1,6 @@
 import { decodeId } from "../../../domain/ids.ts";
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
-import { blob, endpointOf, eventOf, hostColumns, hostStatusOf, id, integer, integerOrNull } from "../../sql/rows.ts";
+import { blob, endpointOf, eventOf, hostColumns, hostStatusOf, id, integer, integerOrNull, textOrNull } from "../../sql/rows.ts";
 import type { Database } from "../connection/database.ts";
 import type { CachedTarget } from "../connection/row-cache.ts";
 
@@ -18,7 +18,8 @@ function readTargets(db: Database, endpointIds: readonly string[]): readonly Sen
 export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"], nowMs: number): SendJob {
   const row = db.get(
     `select d.id, d.status, d.lease_token, d.attempt_count, d.steps_spent, d.created_at, d.endpoint_id,
-            e.id as event_id, e.account_id, e.timestamp, e.type as event_type, e.data
+            e.id as event_id, e.account_id, e.timestamp, e.type as event_type, e.data,
+            (select w.trace from watches w where w.id = d.watch_id) as trace
      from deliveries d join events e on e.position = d.event_position where d.id = ?`,
     deliveryKey,
   );
@@ -36,6 +37,7 @@ export function leaseJob(db: Database, deliveryKey: number, mode: SendJob["mode"
     targetAsOfMs: nowMs,
     createdAtMs: integer(row, "created_at"),
     mode,
+    trace: textOrNull(row, "trace"),
   };
 }
 

@@ -1,14 +1,20 @@
 import type { EventFilter } from "../../../domain/events/event-filter.ts";
+import type { WhereTerm } from "../../../domain/events/where.ts";
 import type { Quotas } from "../../../domain/quotas.ts";
 import type { ApiKeyDraft } from "../../../ports/stores/account-store.ts";
-import type { EndpointDraft, SecretDraft, WatchDraft } from "../../../ports/stores/registration-store.ts";
-import { bytes, flag, map, nullable, number, object, part, text, word } from "./shape.ts";
-import { numberOrNull, textOrNull, texts } from "./value-shapes.ts";
+import type { PlacingDraft } from "../../../ports/stores/placing-store.ts";
+import type { EndpointDraft, SecretDraft, SettledPlacing, WatchDraft } from "../../../ports/stores/registration-store.ts";
+import type { RequestOf } from "./port-shapes.ts";
+import { bytes, flag, list, map, nullable, number, object, part, text, word } from "./shape.ts";
+import { by, numberOrNull, textOrNull, texts } from "./value-shapes.ts";
 
 /** Shapes of what registrations and commands write. */
 
-export const filter = object<EventFilter>({ names: nullable(texts) });
-const quotas = part<Quotas>({ maxActiveWatches: number, maxEndpoints: number, maxHooks: number });
+export const filter = object<EventFilter>({
+  names: nullable(texts),
+  where: list(object<WhereTerm>({ field: text, test: word(), texts })),
+});
+const quotas = part<Quotas>({ maxActiveWatches: number, maxWatchesPerCall: number, maxEndpoints: number, maxHooks: number });
 
 export const secretDraft = object<SecretDraft>({ id: text, sealed: bytes, fingerprints: texts });
 
@@ -19,6 +25,7 @@ const endpointDraft = object<EndpointDraft>({
   url: text,
   origin: text,
   format: nullable(word()),
+  request: textOrNull,
   defaultFormat: word(),
   late: word(),
   headers: nullable(sealedHeaders),
@@ -34,18 +41,47 @@ export const watchDraft = object<WatchDraft>({
   callSid: text,
   callId: text,
   endpoint: nullable(endpointDraft),
+  needsHook: flag,
   filter,
   metadata: map(text),
+  trace: textOrNull,
   expiresAtMs: number,
   nowMs: number,
   polledAtMs: numberOrNull,
   restartsEndedCall: flag,
   quotas,
+  placing: nullable(object<SettledPlacing>({ id: text, from: word(), by, lastDigits: textOrNull })),
 });
 
-export const hookDraftFields = { id: text, accountId: text, endpoint: endpointDraft, filter, nowMs: number, quotas };
+export const placingDraft = object<PlacingDraft>({
+  id: text,
+  accountId: text,
+  sourceName: text,
+  idempotencyKey: text,
+  keyHash: text,
+  callHash: text,
+  metadata: map(text),
+  sealedRequest: bytes,
+  leaseUntilMs: number,
+  endpoint: nullable(endpointDraft),
+  needsHook: flag,
+  quotas,
+  limits: nullable(part<NonNullable<PlacingDraft["limits"]>>({ perMinute: number, perDay: number })),
+  isCheckOnly: flag,
+  nowMs: number,
+});
 
-export const apiKeyDraft = object<ApiKeyDraft>({ id: text, accountId: text, name: text, fingerprints: texts, nowMs: number });
+export const hookDraftFields = { id: text, accountId: text, endpoint: endpointDraft, filter, by, nowMs: number, quotas };
+
+const environmentKeyFields = { id: text, name: text, fingerprints: texts, nowMs: number };
+export const environmentKeyDraft = object<RequestOf<"ensureKey">>({ ...environmentKeyFields, accountId: text });
+export const apiKeyDraft = object<ApiKeyDraft>({
+  ...environmentKeyFields,
+  accountId: textOrNull,
+  by,
+  scopes: list(word()),
+  expiresAtMs: numberOrNull,
+});
 
 export const sourceDraftFields = {
   id: text,
@@ -57,4 +93,6 @@ export const sourceDraftFields = {
   maxPollsPerSecond: number,
   agentId: textOrNull,
   environment: textOrNull,
+  definition: textOrNull,
+  statusMap: textOrNull,
 };

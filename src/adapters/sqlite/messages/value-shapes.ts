@@ -1,9 +1,11 @@
+import type { Actor } from "../../../domain/audit.ts";
 import type { CallChange, CallStatus, CreationSpan } from "../../../domain/calls/call.ts";
 import type { Attempt, AttemptOutcome } from "../../../domain/deliveries/attempt.ts";
 import type { DeliveryState } from "../../../domain/deliveries/delivery.ts";
 import type { Endpoint, EndpointHealth } from "../../../domain/deliveries/endpoint.ts";
 import type { OperationalEventData, RingbackEvent, WatchEventData } from "../../../domain/events/event.ts";
 import type { Notice, WatchedCall } from "../../../ports/stores/call-store.ts";
+import type { StatusAges } from "../../../ports/stores/freshness-store.ts";
 import type { SealedSecret, SendJob, SendTarget } from "../../../ports/stores/send-job.ts";
 import { bytes, either, flag, kinds, list, map, nullable, number, object, shared, text, word } from "./shape.ts";
 import type { Shape } from "./shape.ts";
@@ -16,17 +18,20 @@ export const textOrNull = nullable(text);
 
 export const numberOrNull = nullable(number);
 
+export const statusAges = object<StatusAges>({ sourceName: text, status: text, changes: number, ages: bytes });
+
 export const callStatus = object<CallStatus>({
   status: textOrNull,
   reason: text,
+  details: textOrNull,
   terminal: flag,
   observedAtMs: numberOrNull,
   lastGoodPollAtMs: numberOrNull,
 });
 
 export const callChange = kinds<CallChange>({
-  status: { status: text, reason: text, terminal: flag, observedAfterMs: numberOrNull },
-  reason: { reason: text },
+  status: { status: text, reason: text, details: textOrNull, terminal: flag, observedAfterMs: numberOrNull },
+  note: { reason: text, details: textOrNull },
   end: { endReason: word(), spares: nullable(object<CreationSpan>({ afterMs: number, untilMs: number })) },
   expire: {},
 });
@@ -44,6 +49,7 @@ export const watchedCall = object<WatchedCall>({
   youngestWatchAtMs: number,
   earliestDeadlineAtMs: number,
   needsFirstEvent: flag,
+  isUnfinished: flag,
 });
 
 const notice = object<Notice>({ accountId: text, watchId: textOrNull, callSid: textOrNull, sequence: numberOrNull, eventType: text });
@@ -62,6 +68,7 @@ const watchEventData = object<WatchEventData>({
   observedAtMs: numberOrNull,
   observedAfterMs: numberOrNull,
   metadata: map(text),
+  details: textOrNull,
 });
 
 const operationalEventData = object<OperationalEventData>({
@@ -71,6 +78,12 @@ const operationalEventData = object<OperationalEventData>({
   source: textOrNull,
   state: textOrNull,
   reason: textOrNull,
+  placingId: textOrNull,
+  keyId: textOrNull,
+  subjectWatchId: textOrNull,
+  subjectCallSid: textOrNull,
+  metadata: nullable(map(text)),
+  idempotencyKey: textOrNull,
   observedAtMs: number,
 });
 
@@ -91,6 +104,9 @@ export const endpointHealth = object<EndpointHealth>({
   pausedSinceMs: numberOrNull,
   consecutivePauses: number,
   pauseReason: nullable(word()),
+  recoveries: number,
+  recoveredAtMs: numberOrNull,
+  isReportedFailing: flag,
 });
 
 export const endpointFields = {
@@ -99,6 +115,7 @@ export const endpointFields = {
   url: text,
   origin: text,
   format: word<Endpoint["format"]>(),
+  request: textOrNull,
   headerNames: texts,
   signatures: list(word<Endpoint["signatures"][number]>()),
   late: word<Endpoint["late"]>(),
@@ -127,6 +144,7 @@ export const job = object<SendJob>({
   deliveryId: text,
   leaseToken: number,
   attemptNumber: number,
+  trace: textOrNull,
   stepsSpent: number,
   event,
   target: sendTarget,
@@ -143,6 +161,8 @@ export const deliveryStateFields = {
   attemptCount: number,
   stepsSpent: number,
   nextAttemptAtMs: numberOrNull,
+  scheduledAtMs: numberOrNull,
+  lastRecovery: numberOrNull,
   firstAttemptAtMs: numberOrNull,
   firstFailedAtMs: numberOrNull,
   settledAtMs: numberOrNull,
@@ -166,3 +186,7 @@ export const attempt = object<Attempt>({
   responseExcerpt: textOrNull,
   decision: word(),
 });
+
+/** Who asks for a change. */
+export const actor = object<Actor>({ kind: word(), id: textOrNull, name: textOrNull, address: textOrNull, forwardedFor: textOrNull });
+export const by = nullable(actor);

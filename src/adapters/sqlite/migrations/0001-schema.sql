@@ -9,16 +9,25 @@ create table accounts (
   public_key text not null,
   default_secret_id integer references secrets (id),
   disabled_at integer,
+  -- Number of times that it was disabled: what began before the last of them has ended.
+  disablings integer not null default 0,
+  -- When its removal began: its rows are erased, and its keys are unknown.
+  removed_at integer,
   may_place integer not null default 0,
   -- JSON list of the prefixes that numbers must have; null: any number.
   place_to text,
   place_per_minute integer,
   place_per_day integer,
+  -- To the minute, and so are the polls: those of the newest minute in which its calls were polled.
   last_request_at integer,
+  polls_minute integer,
+  polls integer not null default 0,
   created_at integer not null
 ) strict;
 -- Deletion of a secret asks whether it is a default.
 create index accounts_by_default_secret on accounts (default_secret_id) where default_secret_id is not null;
+-- Disabled accounts, whose calls and hosts every reader passes over.
+create index accounts_disabled on accounts (id) where disabled_at is not null;
 
 -- Usage for quotas and gauges: counting rows would cost the more the fuller an account is.
 create table account_usage (
@@ -27,7 +36,9 @@ create table account_usage (
   active integer not null default 0,
   completed integer not null default 0,
   ended integer not null default 0,
-  canceled integer not null default 0
+  canceled integer not null default 0,
+  -- Bytes of its stored answers, counted by the triggers.
+  stored_bytes integer not null default 0
 ) strict;
 
 create table api_keys (
@@ -39,6 +50,8 @@ create table api_keys (
   -- JSON list; null: all scopes.
   scopes text,
   expires_at integer,
+  -- When key.expiring was published.
+  announced_at integer,
   -- To the minute.
   last_used_at integer,
   created_at integer not null,
@@ -46,8 +59,8 @@ create table api_keys (
 ) strict;
 -- Keys of an account.
 create index api_keys_by_account on api_keys (account_id, id);
--- Keys that expire soon.
-create index api_keys_by_expiry on api_keys (expires_at) where expires_at is not null and revoked_at is null;
+-- Keys that expire soon and of which no event was published.
+create index api_keys_by_expiry on api_keys (expires_at) where expires_at is not null and account_id is not null and revoked_at is null and announced_at is null;
 
 -- A secret is a row of its own, so that an account's default may serve many endpoints.
 create table secrets (
@@ -57,6 +70,8 @@ create table secrets (
   fingerprint text not null,
   created_at integer not null
 ) strict;
+-- Removal of an account.
+create index secrets_by_account on secrets (account_id, id);
 
 create table calls (
   id integer primary key,
@@ -75,9 +90,17 @@ create table calls (
   version integer not null default 1,
   -- Number of the last transition, which hooks are notified of once.
   transitions integer not null default 0,
+  -- The oldest watch whose first event waits for the next good poll, although the status was known when it was registered
+  -- (it was not current); null: none.
+  unnotified_from integer,
+  -- JSON of the last commit while it is not written for all watches of the call (domain/calls/call-mark.ts). No other
+  -- commit is accepted before it is done.
+  mark text,
   created_at integer not null,
   unique (call_sid, source_name, scope)
 ) strict;
+-- Calls with a running mark: lists and quotas read their watches through it.
+create index calls_marked on calls (id) where mark is not null;
 
 -- One row for all endpoints of an account on one scheme, host and port: they pause together. Failing endpoints have a
 -- bound of their own, so that a claim without capacity for them passes all of them in one step. Both are lower bounds:
@@ -101,6 +124,8 @@ create table hosts (
 -- Claims.
 create index hosts_due on hosts (next_due_at) where next_due_at is not null;
 create index hosts_failing_due on hosts (failing_due_at) where failing_due_at is not null;
+-- Hosts of an account that is enabled again, or removed.
+create index hosts_by_account on hosts (account_id, id);
 
 create table endpoints (
   id integer primary key,
@@ -129,28 +154,55 @@ create table endpoints (
   paused_since integer,
   consecutive_pauses integer not null default 0,
   pause_reason text,
+  -- How often a 2xx followed a failure, and when it last did.
+  recoveries integer not null default 0,
+  recovered_at integer,
+  -- Whether `endpoint.failing` was published, and `endpoint.recovered` not yet.
+  reported_failing integer not null default 0,
   next_due_at integer,
   -- Number of its pending deliveries without a lease. A delivery that is inserted with a lease and settled by its first
   -- attempt does not change it.
   unleased integer not null default 0,
+  -- Number of running marks during which none of its deliveries may be claimed.
+  held integer not null default 0,
+  -- Number of 410s after which its watches ended.
+  retirements integer not null default 0,
   created_at integer not null,
   unique (account_id, url)
 ) strict;
 -- Claims.
-create index endpoints_due on endpoints (host_id, failing, next_due_at) where state = 'enabled' and next_due_at is not null;
+create index endpoints_due on endpoints (host_id, failing, next_due_at) where state = 'enabled' and held = 0 and next_due_at is not null;
 -- Bounds of a host; deletion of an unused host.
 create index endpoints_by_host on endpoints (host_id);
 -- Endpoints of an account.
 create index endpoints_by_account on endpoints (account_id, id);
+-- The gauge of endpoints.
+create index endpoints_not_enabled on endpoints (state) where state <> 'enabled';
 
--- Attempts per endpoint and hour, for its success rate.
-create table endpoint_hours (
+-- Attempts of endpoints, for their success rates: by minute for 2 h, by hour for 8 days, by day for the retention
+-- (domain/deliveries/success-rate.ts). Groups of attempts add their sums.
+create table endpoint_attempts (
   endpoint_id integer not null references endpoints (id) on delete cascade,
-  hour integer not null,
-  succeeded integer not null default 0,
-  failed integer not null default 0,
-  primary key (endpoint_id, hour)
+  at integer not null,
+  span integer not null,
+  succeeded integer not null,
+  failed integer not null,
+  primary key (endpoint_id, at, span)
 ) strict, without rowid;
+-- Counts that are old enough for a longer span.
+create index endpoint_attempts_by_age on endpoint_attempts (span, at);
+
+-- What happened in an account, for pictures over time: spans as of the attempts above, kinds of domain/activity.ts.
+create table account_activity (
+  account_id integer not null references accounts (id) on delete cascade,
+  at integer not null,
+  span integer not null,
+  kind integer not null,
+  n integer not null,
+  primary key (account_id, at, span, kind)
+) strict, without rowid;
+-- Counts that are old enough for a longer span.
+create index account_activity_by_age on account_activity (span, at);
 
 -- The current secret has no valid_until; the previous one signs until its own.
 create table endpoint_secrets (
@@ -179,17 +231,29 @@ create table watches (
   created_at integer not null,
   expires_at integer not null,
   ended_at integer,
+  -- Version of the call whose mark was running when the watch was registered: the mark does not hold for the watch.
+  spared_by integer,
   -- When the client deleted it; its status may be older.
-  deleted_at integer
+  deleted_at integer,
+  -- When `call.overdue` was published.
+  overdue_at integer,
+  -- That of its endpoint when it was registered.
+  retirements integer not null default 0
 ) strict;
--- Watches of a transition.
+-- Watches that become overdue, oldest first.
+create index watches_overdue on watches (created_at) where status = 'active' and overdue_at is null;
+-- Watches of a transition; the oldest and the youngest of a call.
 create index watches_active on watches (call_id, id) where status = 'active';
+-- Quota of an account on a call, its oldest watch of a call, portions of a transition.
+create index watches_active_of_account on watches (call_id, account_id, id) where status = 'active';
+-- Earliest deadline of a call, watches that expire.
+create index watches_deadlines on watches (call_id, expires_at) where status = 'active';
 -- watches?status=, and without a filter one range for each status.
 create index watches_by_status on watches (account_id, status, id);
 -- watches?call_sid=, repeated registrations, calls of an account.
 create index watches_by_call on watches (call_id, account_id, endpoint_id, id);
 -- Endings by a 410; deletion of an endpoint.
-create index watches_by_endpoint on watches (endpoint_id) where endpoint_id is not null;
+create index watches_by_endpoint on watches (endpoint_id, status, id) where endpoint_id is not null;
 -- Retention.
 create index watches_ended on watches (ended_at) where ended_at is not null;
 
@@ -207,9 +271,8 @@ create table hooks (
   id integer primary key,
   account_id integer not null references accounts (id),
   endpoint_id integer not null references endpoints (id),
+  -- JSON of the filter (domain/events/event-filter.ts); null: every event about a call or watch.
   events text,
-  -- JSON list of the terms of `where`; null: none.
-  terms text,
   -- Set while the endpoint is disabled after a 410.
   disabled_at integer,
   created_at integer not null
@@ -229,11 +292,19 @@ create table hook_progress (
 -- Deletion of a hook.
 create index hook_progress_by_hook on hook_progress (hook_id);
 
--- Periods of the feed. A cursor names one and a position; it is valid if the position is below the next period's first.
+-- Periods of the feed, in the order of their ids. A cursor names one and a position; it is valid if the position is before
+-- the next period's first.
 create table feed_epochs (
-  first_position integer primary key,
+  id integer primary key autoincrement,
   epoch blob not null unique,
+  first_position integer not null,
   created_at integer not null
+) strict;
+
+-- Where the feed of an account begins: behind the newest event that retention deleted.
+create table feed_starts (
+  account_id integer primary key references accounts (id) on delete cascade,
+  position integer not null
 ) strict;
 
 -- position is the order of commits: there is one writer, and autoincrement never uses a number twice.
@@ -257,6 +328,8 @@ create index events_by_account on events (account_id, position);
 create index events_by_type on events (account_id, type, terminal, position);
 -- Retention of events about no watch.
 create index events_unwatched on events (created_at) where watch_id is null;
+-- events?call_sid=, for operational events, which have no sequence.
+create index events_operational_by_call on events (account_id, call_sid) where sequence is null and call_sid is not null;
 
 create table deliveries (
   id integer primary key,
@@ -273,6 +346,12 @@ create table deliveries (
   next_attempt_at integer,
   -- When it may be claimed; null while it waits for an earlier one of its lane.
   due_at integer,
+  -- Regular time of the next attempt, after one that was brought forward was deferred.
+  scheduled_at integer,
+  -- The endpoint's recoveries when the last step was spent; null: no recovery brings it forward.
+  last_recovery integer,
+  -- The same, as far as no earlier one of its lane goes first. It may be claimed if the endpoint has more recoveries.
+  early_after integer,
   first_attempt_at integer,
   first_failed_at integer,
   settled_at integer,
@@ -282,10 +361,14 @@ create table deliveries (
   attempt_status_code integer,
   attempt_response_excerpt text,
   lease_token integer,
+  -- When a manual retry was accepted; null once any attempt is recorded after it.
+  retry_accepted_at integer,
   created_at integer not null
 ) strict;
 -- Claims. A delivery that is inserted with a lease and settled by its first attempt is never in it.
 create index deliveries_due on deliveries (endpoint_id, due_at) where status = 'pending' and lease_token is null and due_at is not null;
+-- Claims of what a recovery brings forward. Only a failed delivery is in it.
+create index deliveries_early on deliveries (endpoint_id, early_after) where status = 'pending' and lease_token is null and early_after is not null;
 -- Lanes.
 create index deliveries_in_lane on deliveries (watch_id, endpoint_id, sequence) where status = 'pending' and watch_id is not null;
 -- Deliveries of an endpoint in flight.
@@ -296,8 +379,8 @@ create index deliveries_by_event on deliveries (event_position);
 create index deliveries_by_status on deliveries (account_id, status, id);
 -- deliveries?endpoint_id=&status= alike.
 create index deliveries_by_endpoint on deliveries (endpoint_id, status, id);
--- Manual retries of settled deliveries, from their acceptance to the record of their attempt.
-create index deliveries_retried on deliveries (next_attempt_at) where status <> 'pending' and next_attempt_at is not null and lease_token is null;
+-- Manual retries, from their acceptance to the record of their attempt, that no process has leased.
+create index deliveries_retried on deliveries (retry_accepted_at) where retry_accepted_at is not null and lease_token is null;
 
 create table attempts (
   delivery_id integer not null references deliveries (id) on delete cascade,
@@ -341,6 +424,18 @@ create table sources (
   created_at integer not null,
   updated_at integer not null
 ) strict;
+-- Retention of removed sources.
+create index sources_removed on sources (removed_at) where removed_at is not null;
+
+-- Times that calls of a source spend in a status, as all instances observed them (domain/freshness/age-histogram.ts).
+create table status_ages (
+  source_name text not null,
+  status text not null,
+  -- Number of changes that were ever observed.
+  changes integer not null,
+  ages blob not null,
+  primary key (source_name, status)
+) strict;
 
 -- Keys of hashes that cannot be recomputed, because only their owners know the hashed values.
 create table hash_keys (
@@ -354,19 +449,30 @@ create table server_keys (
 ) strict, without rowid;
 
 -- Answers to requests with an Idempotency-Key, until the key expires. The id is a hash of account, method, path and key;
--- `sealed` holds request and answer.
+-- `sealed` holds the answer.
 create table stored_answers (
   id text primary key,
   account_id integer not null references accounts (id),
+  -- Keyed hash of the request's body, by which another request is refused without opening the answer.
+  request_hash text not null,
   sealed blob not null,
   -- For a test whose attempt is not recorded yet: the delivery that will be the answer.
   delivery_id integer references deliveries (id) on delete cascade,
+  -- Whether it takes none of the room that the account has for stored answers: the answer of a placing.
+  own_room integer not null default 0,
   expires_at integer not null
 ) strict;
 create index stored_answers_by_account on stored_answers (account_id, expires_at);
 create index stored_answers_by_delivery on stored_answers (delivery_id) where delivery_id is not null;
 -- Retention.
 create index stored_answers_by_expiry on stored_answers (expires_at);
+-- The watches that an answer shows. A purge of one deletes the answer. No foreign key to the watch, which may go first.
+create table stored_answer_watches (
+  watch_id integer not null,
+  answer_id text not null references stored_answers (id) on delete cascade,
+  primary key (watch_id, answer_id)
+) strict, without rowid;
+create index stored_answer_watches_by_answer on stored_answer_watches (answer_id);
 
 -- Calls asked for by POST /v1/calls. The key's hash is unique while its placing counts.
 create table placings (
@@ -380,14 +486,21 @@ create table placings (
   call_sid text,
   watch_id integer,
   metadata text not null,
-  sealed_answer blob,
+  -- The watch that was asked for, until the placing is settled: a SID that a person finds makes it.
+  sealed_request blob,
+  -- When another process may take the sender for ended; null: the placing does not wait for one.
+  lease_until integer,
   created_at integer not null,
   unique (account_id, key_hash)
 ) strict;
 -- placings?state=.
 create index placings_by_state on placings (account_id, state, id);
+-- placings, and how many an account made of late.
+create index placings_by_account on placings (account_id, id);
 -- Placings whose outcome is not known yet.
-create index placings_sending on placings (id) where state = 'sending';
+create index placings_sending on placings (lease_until) where state = 'sending';
+-- Purge of a watch.
+create index placings_by_watch on placings (watch_id) where watch_id is not null;
 
 create table portal_links (
   id integer primary key,
@@ -406,6 +519,8 @@ create table portal_links (
 create index portal_links_by_account on portal_links (account_id, id);
 -- Links that end with their key.
 create index portal_links_by_key on portal_links (key_id);
+-- Retention.
+create index portal_links_ended on portal_links (coalesce(revoked_at, expires_at));
 
 -- What keys, portals, the command line and the operator changed.
 create table audit (
@@ -425,6 +540,16 @@ create table audit (
 -- GET /v1/audit, with and without action.
 create index audit_by_account on audit (account_id, id);
 create index audit_by_action on audit (account_id, action, id);
+-- Retention.
+create index audit_by_time on audit (at);
+
+-- Rows of audit by account, so that retention finds accounts with too many of them.
+create table audit_counts (
+  account_id integer primary key references accounts (id) on delete cascade,
+  n integer not null
+) strict;
+-- Retention.
+create index audit_counts_full on audit_counts (n) where n > 100000;
 
 -- Work on many rows: one row changed at once, the rest in portions, in the order of ids.
 create table marks (
@@ -436,11 +561,16 @@ create table marks (
   last_id integer not null,
   -- Everything up to this id or position is done.
   done_id integer not null default 0,
+  -- Number of rows that it settles and that the counters still count as they were.
+  remaining integer not null default 0,
+  -- JSON, by kind: domain/deliveries/marks.ts.
   detail text not null,
   created_at integer not null
 ) strict;
+-- The marks of an account, in the order in which they are carried out.
+create index marks_by_account on marks (account_id, id);
 -- The marks above a row.
-create index marks_by_target on marks (kind, target_id);
+create index marks_by_target on marks (target_id, id);
 
 -- The newest key that a command line reserved: all command lines share one slot of ids.
 create table command_line_keys (
@@ -455,6 +585,7 @@ create index endpoints_by_key on endpoints (substr(sealed_headers, 1, 8), id) wh
 create index sources_by_key on sources (substr(sealed_credential, 1, 8), id);
 create index hash_keys_by_key on hash_keys (substr(sealed, 1, 8), name);
 create index stored_answers_by_key on stored_answers (substr(sealed, 1, 8), id);
+create index placings_by_key on placings (substr(sealed_request, 1, 8), id) where sealed_request is not null;
 
 create trigger account_created after insert on accounts begin
   insert into account_usage (account_id) values (new.id);
@@ -462,6 +593,16 @@ end;
 -- Programs count what they insert and change. Deletions are counted here, because foreign keys delete rows as well.
 create trigger endpoint_deleted after delete on endpoints begin
   update account_usage set endpoints = endpoints - 1 where account_id = old.account_id;
+end;
+-- Stored answers are also counted here when they are inserted or changed.
+create trigger stored_answer_made after insert on stored_answers when new.own_room = 0 begin
+  update account_usage set stored_bytes = stored_bytes + length(new.sealed) where account_id = new.account_id;
+end;
+create trigger stored_answer_changed after update of sealed on stored_answers when new.own_room = 0 begin
+  update account_usage set stored_bytes = stored_bytes + length(new.sealed) - length(old.sealed) where account_id = new.account_id;
+end;
+create trigger stored_answer_deleted after delete on stored_answers when old.own_room = 0 begin
+  update account_usage set stored_bytes = stored_bytes - length(old.sealed) where account_id = old.account_id;
 end;
 create trigger watch_deleted after delete on watches begin
   update account_usage set

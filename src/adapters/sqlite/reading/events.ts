@@ -1,10 +1,16 @@
+import { CursorGoneError } from "../../../domain/errors.ts";
+import { isCursorGood, latestCursor } from "../../../domain/events/feed-place.ts";
+import type { CursorFacts } from "../../../domain/events/feed-place.ts";
 import { decodeId } from "../../../domain/ids.ts";
 import type { EventView, FeedQuery, ReadStore } from "../../../ports/stores/read-store.ts";
-import { decodeNumberCursor, encodeCursor } from "../../sql/cursor.ts";
-import { eventReads, lastOrderBefore } from "../../sql/reading/events.ts";
-import { integer } from "../../sql/rows.ts";
+import { decodeFeedCursor, encodeFeedCursor } from "../../sql/feed-cursor.ts";
+import { eventReads, isAboutCall, lastOrderBefore } from "../../sql/reading/events.ts";
+import { integer, integerOrNull, text } from "../../sql/rows.ts";
 import { eventViewOf } from "../../sql/view-rows.ts";
 import type { Row } from "../../sql/rows.ts";
+import { readMarks } from "../../sql/marks/mark-rows.ts";
+import { purgedOf, seeDeliveries } from "../../sql/marks/seen-rows.ts";
+import type { Mark } from "../../../domain/deliveries/marks.ts";
 import type { Database } from "../connection/database.ts";
 import { findPositions } from "./positions.ts";
 import { eventSelect } from "./selects.ts";
@@ -13,11 +19,11 @@ export const reads = {
   ...eventReads<Database>({
     eventSelect,
     isOne: "e.id = ?1 and e.account_id = ?2",
-    readEventViews: (db, rows) => rows.map((row) => readEventView(db, row)),
-    findEvents: (db, { accountKey, conditions, ...query }) =>
-      findPositions(db, { ...query, conditions: [["e.account_id = ?", accountKey], ...conditions] }).map((position) =>
-        eventAt(db, position),
-      ),
+    readEventViews,
+    findEvents: (db, { accountKey, conditions, ...query }) => {
+      const { rows, passed } = findPositions(db, { ...query, conditions: [["e.account_id = ?", accountKey], ...conditions] });
+      return { rows: rows.map((row) => eventAt(db, row)), passed };
+    },
   }),
   readFeed,
 };
@@ -26,40 +32,74 @@ export const reads = {
 async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["readFeed"]> {
   const accountKey = decodeId(query.accountId);
   const { sinceMs, callSid, types, orTerminal, limit } = query;
-  const cursor = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
+  const { epoch, after } = startOf(db, accountKey, query.cursor);
+  // Events of other accounts must not move the cursor of an account.
+  const newest = db.get("select position from events where account_id = ? order by position desc limit 1", accountKey);
+  const end = Math.max(after, newest === undefined ? 0 : integer(newest, "position"));
+  if (query.cursor === latestCursor) return { data: [], cursors: [], nextCursor: encodeFeedCursor(epoch, [0, end]) };
   // A call has few events, so the + keeps the planner off the account's index.
   const offIndex = callSid === null ? "" : "+";
-  const positions = findPositions(db, {
+  const marks = await readMarks(db, accountKey);
+  const { rows, passed } = findPositions(db, {
+    purged: purgedOf(marks),
     conditions: [
       [`${offIndex}e.account_id = ?`, accountKey],
-      [`${offIndex}e.position > ?`, sinceMs === null ? cursor : Math.max(cursor, await lastOrderBefore(db, "position", sinceMs))],
+      [`${offIndex}e.position > ?`, sinceMs === null ? after : Math.max(after, await lastOrderBefore(db, "position", sinceMs))],
       ["e.created_at >= ?", sinceMs],
-      ["e.watch_id in (select w.id from calls c join watches w on w.call_id = c.id where c.call_sid = ?)", callSid],
+      isAboutCall(accountKey, callSid, (column, query) => `${column} in (${query})`),
     ],
     types,
     orTerminal,
     order: "asc",
     limit,
   });
-  const last = positions.at(-1);
-  const full = positions.length === limit && last !== undefined;
-  // A page that is not full has covered all events of the account. Events of other accounts must not move its cursor.
-  const newest = db.get("select position from events where account_id = ? order by position desc limit 1", accountKey);
-  const nextPosition = full ? last : Math.max(cursor, newest === undefined ? 0 : integer(newest, "position"));
-  return { data: positions.map((position) => readEventView(db, eventAt(db, position))), nextCursor: encodeCursor(nextPosition) };
+  const last = passed ?? (rows.length === limit ? rows.at(-1) : undefined);
+  // A page that is not full has covered all events of the account.
+  const next = last !== undefined ? integer(last, "position") : end;
+  const found = rows.map((row) => eventAt(db, row));
+  const cursors = found.map((row) => encodeFeedCursor(epoch, [0, integer(row, "position")]));
+  return { data: await readEventViews(db, found, marks), cursors, nextCursor: encodeFeedCursor(epoch, [0, next]) };
+}
+
+/** Returns the current epoch and the position that the page begins behind. Throws `CursorGoneError`. */
+function startOf(db: Database, accountKey: number, given: string | null): { readonly epoch: string; readonly after: number } {
+  const cursor = given === null || given === latestCursor ? null : decodeFeedCursor(given);
+  const row = db.get(
+    `select (select lower(hex(epoch)) from feed_epochs where id = (select max(id) from feed_epochs)) as epoch, e.id as cursor_epoch,
+       (select n.first_position from feed_epochs n where n.id > e.id order by n.id limit 1) as next_epoch_at,
+       coalesce((select s.position from feed_starts s where s.account_id = ?2), 0) as deleted_to
+     from (select 1) left join feed_epochs e on e.epoch = ?1`,
+    Buffer.from(cursor?.epoch ?? "", "hex"),
+    accountKey,
+  );
+  if (row === undefined) throw new Error("a select without a table returned no row");
+  const deletedTo = integer(row, "deleted_to");
+  const nextEpochAt = integerOrNull(row, "next_epoch_at");
+  const facts: CursorFacts = {
+    isEpochKnown: row["cursor_epoch"] !== null,
+    nextEpochAt: nextEpochAt === null ? null : [0, nextEpochAt],
+    deletedTo: [0, deletedTo],
+  };
+  if (cursor !== null && !isCursorGood(cursor, facts)) throw new CursorGoneError();
+  return { epoch: text(row, "epoch"), after: cursor?.place[1] ?? deletedTo };
 }
 
 /** Reads the event at a position that was just found. */
-function eventAt(db: Database, position: number): Row {
-  const row = db.get(`${eventSelect} where e.position = ?`, position);
-  if (row === undefined) throw new Error(`no event at ${position}`);
+function eventAt(db: Database, { position }: Row): Row {
+  const row = db.get(`${eventSelect} where e.position = ?`, position as number);
+  if (row === undefined) throw new Error(`no event at ${String(position)}`);
   return row;
 }
 
-function readEventView(db: Database, row: Row): EventView {
-  const deliveries = db.all(
-    "select id, endpoint_id, status, attempt_count, next_attempt_at from deliveries where event_position = ? order by id",
-    integer(row, "position"),
-  );
-  return eventViewOf(row, deliveries);
+async function readEventViews(db: Database, rows: readonly Row[], marks: readonly Mark[]): Promise<readonly EventView[]> {
+  const views: EventView[] = [];
+  for (const row of rows) {
+    const deliveries = db.all(
+      `select d.id, d.endpoint_id, d.status, d.attempt_count, d.next_attempt_at, d.early_after, p.recoveries as p_recoveries, p.recovered_at as p_recovered_at
+       from deliveries d join endpoints p on p.id = d.endpoint_id where d.event_position = ? order by d.id`,
+      integer(row, "position"),
+    );
+    views.push(eventViewOf(row, await seeDeliveries(db, marks, deliveries)));
+  }
+  return views;
 }

@@ -3,14 +3,14 @@ import { selectsWith } from "../../sql/reading/selects.ts";
 export { eventSelect } from "../../sql/reading/selects.ts";
 
 /** Columns for `summaryOf`, from an endpoint `p` and its host `h`. */
-export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format,
+export const summaryColumns = `p.url as callback_url, p.state as p_state, p.reason as p_reason, p.format as p_format, p.request as p_request,
   nullif(max(coalesce(p.paused_until, 0), coalesce(h.paused_until, 0)), 0) as p_paused_until`;
 
 export const { watchSelect, hookSelect } = selectsWith(summaryColumns);
 
 export const deliverySelect = `
   select d.*, e.id as event_id, e.type as event_type, e.call_sid, ${summaryColumns},
-    a.started_at as last_started_at, a.status_code as last_status_code,
+    p.recoveries as p_recoveries, p.recovered_at as p_recovered_at, a.started_at as last_started_at, a.status_code as last_status_code,
     a.error_code as last_error_code, a.error_detail as last_error_detail,
     case when d.status = 'pending' and d.watch_id is not null then
       (select min(o.sequence) from deliveries o
@@ -31,5 +31,8 @@ export const endpointSelect = `
        select min(coalesce(d.due_at, d.next_attempt_at)) as at ${leased}
        union all
        select min(d.due_at) from deliveries d indexed by deliveries_due
-       where d.endpoint_id = p.id and d.status = 'pending' and d.lease_token is null and d.due_at is not null)) as oldest_due_at
+       where d.endpoint_id = p.id and d.status = 'pending' and d.lease_token is null and d.due_at is not null
+       union all
+       select p.recovered_at where exists (select 1 from deliveries d indexed by deliveries_early
+         where d.endpoint_id = p.id and d.status = 'pending' and d.lease_token is null and d.early_after < p.recoveries))) as oldest_due_at
   from endpoints p join hosts h on h.id = p.host_id`;

@@ -1,5 +1,7 @@
 import type { StoreStats } from "../../../ports/stores/service-store.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
+import { settle, settlingOf, settlingSelect } from "../../sql/marks/mark-rows.ts";
+import { endpointsByState, notEnabledEndpoints } from "../../sql/reading/endpoint-states.ts";
 import type { Database } from "../connection/database.ts";
 
 export const reads = { readStats };
@@ -14,9 +16,17 @@ function readStats(db: Database): StoreStats {
     `select min(due_at) as due from (
        select min(next_due_at) as due_at from hosts union all select min(failing_due_at) from hosts)`,
   );
+  const endpoints = db.get("select total(endpoints) as n from account_usage");
+  const notEnabled = db.all(notEnabledEndpoints);
+  const settling = settlingOf(db.get(settlingSelect));
   return {
-    watchesByStatus: { ...(watches as Record<string, number>) },
-    deliveriesByStatus: Object.fromEntries(deliveries.map((row) => [text(row, "status"), integer(row, "n")])),
+    watchesByStatus: settle({ ...(watches as Record<string, number>) }, "active", settling.watches),
+    deliveriesByStatus: settle(
+      Object.fromEntries(deliveries.map((row) => [text(row, "status"), integer(row, "n")])),
+      "pending",
+      settling.deliveries,
+    ),
+    endpointsByState: endpointsByState(integer(endpoints ?? {}, "n"), notEnabled),
     oldestDueDeliveryAtMs: oldest === undefined ? null : integerOrNull(oldest, "due"),
     storeBytes: 0,
   };

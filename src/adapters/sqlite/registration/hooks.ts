@@ -1,12 +1,20 @@
-import { decodeId } from "../../../domain/ids.ts";
+import { atOnce, effectOn } from "../../../domain/deliveries/marks.ts";
+import type { Mark } from "../../../domain/deliveries/marks.ts";
+import { decodeId, encodeId } from "../../../domain/ids.ts";
 import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
 import { checkQuota } from "../../../domain/quotas.ts";
 import type { HookView } from "../../../ports/stores/read-store.ts";
 import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
-import { filterOf, id, integer, integerOrNull, isSubscribedRow } from "../../sql/rows.ts";
+import { recordAudit } from "../../sql/audit/audit.ts";
+import { hookCreated, hookDeleted } from "../../sql/audit/entries.ts";
+import { filterOf, id, integer, integerOrNull, isSubscribedRow, textOrNull } from "../../sql/rows.ts";
+import type { Row } from "../../sql/rows.ts";
+import { isWantedOf } from "../../sql/marks/marked-rows.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
 import type { Database } from "../connection/database.ts";
 import { refreshLane } from "../deliveries/lanes.ts";
+import { keysOf, readMarked, writeEffects } from "../marks/marked-deliveries.ts";
+import { exceedsThreshold, heldBy, isMarked, newestDelivery, newestPosition, setMark } from "../marks/set-mark.ts";
 import { hookSelect } from "../reading/selects.ts";
 import { enableIfDisabled, ensureEndpoint } from "./endpoints.ts";
 
@@ -39,6 +47,7 @@ function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
     nowMs,
   );
   db.cache.forgetHooks();
+  void recordAudit(db, draft.by, hookCreated(draft, ensured.summary.id));
   return { kind: "created", view: readHook(db, hookKey), showsGeneratedSecret: ensured.showsGeneratedSecret };
 }
 
@@ -53,7 +62,10 @@ function readHook(db: Database, hookKey: number): HookView {
   return hookViewOf(row);
 }
 
-/** Cancels the pending deliveries that only this hook subscribed to. Keeps those that the watch or another hook of the endpoint subscribes to. */
+/**
+ * Cancels the pending deliveries that only this hook subscribed to, by a mark if they are many. Keeps those that the watch or
+ * another hook of the endpoint subscribes to.
+ */
 function removeHook(db: Database, request: Parameters<RegistrationStore["removeHook"]>[0]): RemovedHook {
   const row = db.get(
     "delete from hooks where id = ? and account_id = ? returning endpoint_id",
@@ -62,7 +74,14 @@ function removeHook(db: Database, request: Parameters<RegistrationStore["removeH
   );
   if (row === undefined) return { endpointId: null, canceledLeased: [] };
   const endpointKey = integer(row, "endpoint_id");
-  const otherFilters = db.all("select events from hooks where endpoint_id = ? and disabled_at is null", endpointKey).map(filterOf);
+  void recordAudit(db, request.by, hookDeleted(request, endpointKey));
+  const others = db.all("select events from hooks where endpoint_id = ? and disabled_at is null", endpointKey);
+  if (
+    isMarked(db, endpointKey) ||
+    exceedsThreshold(db, "select 1 from deliveries where endpoint_id = ? and status = 'pending'", endpointKey)
+  )
+    return markUnhooked(db, decodeId(request.accountId), endpointKey, others, request.nowMs);
+  const otherFilters = others.map(filterOf);
   const pending = db.all(
     `select d.id, d.watch_id, d.lease_token, e.account_id, e.id as event_id, e.type as event_type, e.timestamp, e.data, w.endpoint_id = d.endpoint_id as to_watch, w.events
      from deliveries d join events e on e.position = d.event_position left join watches w on w.id = d.watch_id
@@ -76,7 +95,7 @@ function removeHook(db: Database, request: Parameters<RegistrationStore["removeH
     if (delivery["lease_token"] === null) db.counters.countUnleased(endpointKey, -1);
     else canceledLeased.push(id(delivery, "dlv", "id"));
     db.run(
-      "update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null where id = ?",
+      "update deliveries set status = 'canceled', settled_at = ?, next_attempt_at = null, due_at = null, retry_accepted_at = null where id = ?",
       request.nowMs,
       integer(delivery, "id"),
     );
@@ -87,4 +106,28 @@ function removeHook(db: Database, request: Parameters<RegistrationStore["removeH
   // A canceled delivery no longer blocks those behind it in its lane.
   for (const watchKey of lanes) refreshLane(db, watchKey, endpointKey);
   return { endpointId: id(row, "ep", "endpoint_id"), canceledLeased };
+}
+
+/** Cancels the leased deliveries that only the hook asked for, and sets a mark for the others. */
+function markUnhooked(db: Database, accountKey: number, endpointKey: number, others: readonly Row[], nowMs: number): RemovedHook {
+  const leased = readMarked(
+    db,
+    keysOf(db, "select id from deliveries where endpoint_id = ? and lease_token is not null and status = 'pending'", endpointKey),
+  );
+  const mark = {
+    kind: "unhooked",
+    accountKey,
+    targetKey: endpointKey,
+    lastKey: newestDelivery(db, endpointKey),
+    detail: {
+      position: newestPosition(db),
+      filters: others.map((row) => textOrNull(row, "events")),
+      held: heldBy("unhooked", endpointKey),
+    },
+  } as const;
+  const now: Mark = { ...mark, key: atOnce, doneKey: -1, remaining: 0, createdAtMs: nowMs };
+  const unwanted = leased.filter((row) => effectOn(row, now, (mark) => isWantedOf(row, mark)) === "cancel");
+  writeEffects(db, now, unwanted, nowMs);
+  setMark(db, { ...mark, nowMs });
+  return { endpointId: encodeId("ep", endpointKey), canceledLeased: unwanted.map(({ key }) => encodeId("dlv", key)) };
 }

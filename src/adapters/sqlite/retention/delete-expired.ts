@@ -1,10 +1,15 @@
+import { placingKeptMs } from "../../../domain/calls/placing.ts";
 import { leastKeyAt } from "../../../domain/ids.ts";
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
+import { deleteOldLinks } from "../../sql/portal/portal-links.ts";
+import { deleteOldAudit } from "../../sql/audit/audit.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import { deleteUnwatchedCall } from "../calls/watched-calls.ts";
 import type { Database } from "../connection/database.ts";
 import { refreshLane } from "../deliveries/lanes.ts";
+import { epochsBefore, isOldEpoch } from "../../sql/retention/feed-epochs.ts";
+import { foldCounts } from "./attempt-counts.ts";
 import { deleteUnusedSecrets } from "../registration/secrets.ts";
 
 export const writes = { deleteExpired };
@@ -22,7 +27,7 @@ const positions = new WeakMap<Database, number>();
  * Deletes one small batch of expired rows, in an order that leaves no reference to a deleted row. Every part finds its rows
  * by an index on their age or in a page of bounded size, so that the cost does not follow the number of kept rows.
  */
-function deleteExpired(db: Database, request: Retention): { readonly deleted: number; readonly more: boolean } {
+async function deleteExpired(db: Database, request: Retention): Promise<{ readonly deleted: number; readonly more: boolean }> {
   const endpoints = nextEndpoints(db);
   const counts = [
     expireKept(db, request, endpoints),
@@ -30,27 +35,44 @@ function deleteExpired(db: Database, request: Retention): { readonly deleted: nu
     deleteUnwatchedEvents(db, request),
     deleteEndpoints(db, request, endpoints),
     deleteStoredAnswers(db, request),
+    deleteRemovedSources(db, request),
+    deletePlacings(db, request),
+    await deleteOldAudit(db, request),
+    await deleteOldLinks(db, request),
   ];
+  deleteEpochs(db, request);
+  const hasMoreCounts = foldCounts(db, request);
   // A full batch may have left rows of the page, so the next run checks it again.
   if (counts[0] !== request.limit && counts[3] !== request.limit) {
     const last = endpoints.length < endpointPage ? undefined : endpoints.at(-1);
     positions.set(db, last === undefined ? -1 : integer(last, "id"));
   }
-  return { deleted: counts.reduce((sum, count) => sum + count, 0), more: counts.includes(request.limit) };
+  return { deleted: counts.reduce((sum, count) => sum + count, 0), more: hasMoreCounts || counts.includes(request.limit) };
 }
 
 function nextEndpoints(db: Database): readonly Row[] {
-  return db.all("select id, state, since from endpoints where id > ? order by id limit ?", positions.get(db) ?? -1, endpointPage);
+  return db.all(
+    `select p.id, p.state, p.since, p.held, a.disabled_at from endpoints p join accounts a on a.id = p.account_id
+     where p.id > ? order by p.id limit ?`,
+    positions.get(db) ?? -1,
+    endpointPage,
+  );
 }
 
 /**
- * Expires deliveries that were pending for the whole retention at an endpoint that was disabled, or paused by the client, for as
- * long, so that their watches can be deleted.
+ * Expires deliveries that were pending for the whole retention at an endpoint that was disabled, or paused by the client, or whose
+ * account was disabled, for as long, so that their watches can be deleted.
  */
 function expireKept(db: Database, { beforeMs, nowMs, limit }: Retention, endpoints: readonly Row[]): number {
   let expired = 0;
   for (const endpoint of endpoints) {
-    if (endpoint["state"] === "enabled" || (integerOrNull(endpoint, "since") ?? 0) >= beforeMs || expired === limit) continue;
+    // A mark above its deliveries decides what is still pending.
+    if (
+      endpoint["held"] !== 0 ||
+      expired === limit ||
+      (!hasKept(endpoint, "since", beforeMs) && !hasKept(endpoint, "disabled_at", beforeMs))
+    )
+      continue;
     const endpointKey = integer(endpoint, "id");
     const kept = db.all(
       "select id, watch_id from deliveries where endpoint_id = ? and status = 'pending' and id < ? and lease_token is null limit ?",
@@ -59,7 +81,7 @@ function expireKept(db: Database, { beforeMs, nowMs, limit }: Retention, endpoin
       limit - expired,
     );
     const count = db.run(
-      `update deliveries set status = 'expired', settled_at = ?1, next_attempt_at = null, due_at = null
+      `update deliveries set status = 'expired', settled_at = ?1, next_attempt_at = null, due_at = null, retry_accepted_at = null
        where id in (select value from json_each(?2))`,
       nowMs,
       JSON.stringify(kept.map((row) => integer(row, "id"))),
@@ -74,31 +96,70 @@ function expireKept(db: Database, { beforeMs, nowMs, limit }: Retention, endpoin
   return expired;
 }
 
-/** Deletes watches with their events, and each call with its last watch. */
+/** Whether the endpoint, or its account, has sent nothing since before the time. */
+function hasKept(endpoint: Row, column: "since" | "disabled_at", beforeMs: number): boolean {
+  if (column === "since") return endpoint["state"] !== "enabled" && (integerOrNull(endpoint, "since") ?? 0) < beforeMs;
+  return (integerOrNull(endpoint, "disabled_at") ?? Infinity) < beforeMs;
+}
+
+/** Number of ended watches that one run checks. */
+const watchPage = 500;
+/** The last watch that was checked, in the order of their ends. Watches whose deliveries are pending are passed over once a turn. */
+const checkedWatches = new WeakMap<Database, { readonly endedAtMs: number; readonly key: number }>();
+
+/** Deletes watches with their events, and each call with its last watch. Checks the next page of those that ended before the time. */
 function deleteWatches(db: Database, { beforeMs, limit }: Retention): number {
-  const watches = db.all(
-    `select w.id, w.call_id from watches w where w.ended_at < ?1
-       and not exists (select 1 from events e join deliveries d on d.event_position = e.position where e.watch_id = w.id and ${isOpen})
-     order by w.ended_at limit ?2`,
+  const { endedAtMs, key } = checkedWatches.get(db) ?? { endedAtMs: -1, key: -1 };
+  const page = db.all(
+    `select id, call_id, ended_at, exists (
+         select 1 from events e join deliveries d on d.event_position = e.position where e.watch_id = page.id and ${isOpen}) as is_open
+     from (
+       select * from (select id, call_id, ended_at from watches where ended_at = ?1 and ended_at < ?3 and id > ?2 order by id limit ?4)
+       union all
+       select * from (select id, call_id, ended_at from watches where ended_at > ?1 and ended_at < ?3 order by ended_at, id limit ?4)
+       limit ?4) page`,
+    endedAtMs,
+    key,
     beforeMs,
-    limit,
+    watchPage,
   );
-  for (const row of watches) {
+  const deleted = page.filter((row) => row["is_open"] === 0).slice(0, limit);
+  for (const row of deleted) {
+    noteDeleted(db, "watch_id = ?1", integer(row, "id"));
     db.run("delete from watches where id = ?", integer(row, "id"));
     deleteUnwatchedCall(db, integer(row, "call_id"));
   }
-  return watches.length;
+  const last = deleted.length === limit ? deleted.at(-1) : page.length === watchPage ? page.at(-1) : undefined;
+  if (last === undefined) checkedWatches.delete(db);
+  else checkedWatches.set(db, { endedAtMs: integer(last, "ended_at"), key: integer(last, "id") });
+  return deleted.length;
 }
 
 function deleteUnwatchedEvents(db: Database, { beforeMs, limit }: Retention): number {
-  return db.run(
-    `delete from events where position in (
-       select e.position from events e indexed by events_unwatched where e.watch_id is null and e.created_at < ?1
-         and not exists (select 1 from deliveries d where d.event_position = e.position and ${isOpen})
-       limit ?2)`,
+  const found = db.all(
+    `select e.position from events e indexed by events_unwatched where e.watch_id is null and e.created_at < ?1
+       and not exists (select 1 from deliveries d where d.event_position = e.position and ${isOpen})
+     limit ?2`,
     beforeMs,
     limit,
   );
+  const positions = JSON.stringify(found.map((row) => integer(row, "position")));
+  noteDeleted(db, "position in (select value from json_each(?1))", positions);
+  return db.run("delete from events where position in (select value from json_each(?))", positions);
+}
+
+/** Notes for each account the newest of the events that are about to be deleted: its feed begins behind that event. */
+function noteDeleted(db: Database, events: string, value: number | string): void {
+  db.run(
+    `insert into feed_starts (account_id, position) select account_id, max(position) from events where ${events} group by account_id
+     on conflict (account_id) do update set position = max(position, excluded.position)`,
+    value,
+  );
+}
+
+/** Epochs are few and small, so they do not count as deleted rows. */
+function deleteEpochs(db: Database, request: Retention): void {
+  db.run(`delete from feed_epochs where ${isOldEpoch}`, epochsBefore(request));
 }
 
 /** Deletes those of the endpoints that have no references, with the secrets and hosts that only they used. */
@@ -127,6 +188,20 @@ function deleteEndpoints(db: Database, { beforeMs, limit }: Retention, endpoints
     db.run("delete from hosts where id = ?1 and not exists (select 1 from endpoints p where p.host_id = ?1)", integer(row, "host_id"));
   }
   return unused.length;
+}
+
+/** Deletes sources that were removed before the retention, so that their names are free. */
+function deleteRemovedSources(db: Database, { beforeMs }: Retention): number {
+  return db.run("delete from sources where removed_at < ?1", beforeMs);
+}
+
+/** Deletes placings whose keys have counted long enough. */
+function deletePlacings(db: Database, { beforeMs, nowMs, limit }: Retention): number {
+  return db.run(
+    "delete from placings where id in (select id from placings where id < ? order by id limit ?)",
+    leastKeyAt(Math.min(beforeMs, nowMs - placingKeptMs)),
+    limit,
+  );
 }
 
 function deleteStoredAnswers(db: Database, { nowMs, limit }: Retention): number {

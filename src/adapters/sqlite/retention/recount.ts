@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { watchStatuses } from "../../../domain/calls/watch.ts";
 import type { CounterStore } from "../../../ports/stores/service-store.ts";
-import { correctionOf, Recount } from "../../sql/retention/recount.ts";
+import { correctionOf, Recount, walkOfStoredAnswers } from "../../sql/retention/recount.ts";
 import type { Difference, StoredCounters } from "../../sql/retention/recount.ts";
 import { integer } from "../../sql/rows.ts";
 import { Database } from "../connection/database.ts";
@@ -12,7 +12,11 @@ export const writes = { recountPortion };
 const portionRows = 20_000;
 const busyTimeoutMs = 5000;
 
-const usageCounters = [["endpoints", "endpoints"], ...watchStatuses.map((status) => [`watches ${status}`, status])] as const;
+const usageCounters = [
+  ["endpoints", "endpoints"],
+  ["stored bytes", "stored_bytes"],
+  ...watchStatuses.map((status) => [`watches ${status}`, status]),
+] as const;
 const storedCounters: StoredCounters = {
   select: [
     ...usageCounters.map(([what, column]) => `select account_id as owner_id, '${what}' as what, ${column} as n from account_usage`),
@@ -25,6 +29,7 @@ const storedCounters: StoredCounters = {
       adds: "-unleased",
       countersOf: (row) => (integer(row, "n") === 0 ? [] : [{ ownerKey: integer(row, "id"), what: "unleased" }]),
     },
+    walkOfStoredAnswers({ takesRoom: "own_room = 0", bytes: "length(sealed)" }),
   ],
 };
 

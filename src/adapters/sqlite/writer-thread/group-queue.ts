@@ -1,6 +1,13 @@
 import { stackOf } from "../../../domain/error-text.ts";
 import { Worker } from "node:worker_threads";
-import { CursorInvalidError, RingbackError, StartupError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
+import {
+  CursorGoneError,
+  CursorInvalidError,
+  RingbackError,
+  StartupError,
+  StoreOverloadedError,
+  StoreUnavailableError,
+} from "../../../domain/errors.ts";
 import type { Clock, Timer } from "../../../ports/clock.ts";
 import type { AnswerDraft, ClaimedRun, IdempotencyClaim } from "../../../ports/stores/idempotency-store.ts";
 import { systemClock } from "../../clock.ts";
@@ -266,6 +273,7 @@ export function settle(waiting: Pick<Waiting, "resolve" | "reject">, answer: Ans
   if (answer === undefined) waiting.reject(new Error("the database thread sent too few answers"));
   else if (answer.ok) waiting.resolve(answer.value);
   else if (answer.code === "cursor-invalid") waiting.reject(new CursorInvalidError());
+  else if (answer.code === "cursor-gone") waiting.reject(new CursorGoneError());
   else if (answer.code === "store-unavailable") waiting.reject(new StoreUnavailableError(answer.message));
   else waiting.reject(answer.code === "bug" ? new Error(answer.message) : new RingbackError(answer.code, answer.message));
 }

@@ -1,6 +1,6 @@
 import { messageOf, stackOf } from "../../../domain/error-text.ts";
 import { RingbackError } from "../../../domain/errors.ts";
-import type { AnswerDraft, IdempotencyClaim, StoredAnswer } from "../../../ports/stores/idempotency-store.ts";
+import type { AnswerDraft, ClaimedRun, IdempotencyClaim } from "../../../ports/stores/idempotency-store.ts";
 import { insertStoredAnswer } from "../../sql/registration/stored-answers.ts";
 import type { Database } from "../connection/database.ts";
 import { busyCode, isFatalCode, resultCodeOf } from "../connection/result-code.ts";
@@ -28,7 +28,7 @@ export type GroupResult =
   | { readonly kind: "fatal"; readonly message: string };
 
 /** Value of a claimed operation. If the operation ran, its result was already sent with the request for the draft and is not sent again. */
-export type ClaimedValue = { readonly kind: "ran" } | { readonly kind: "running" } | StoredAnswer;
+export type ClaimedValue = { readonly kind: "ran" } | Exclude<ClaimedRun<never>, { readonly kind: "ran" }>;
 /** Result of a claimed operation, by its place in the group. */
 export type ClaimedResult = { readonly index: number; readonly value: unknown };
 export type DraftResult =
@@ -114,6 +114,8 @@ class ClaimedOperations {
     if (this.#ids.has(claim.id)) return { kind: "running" };
     const stored = await storedAnswers.reads.findStoredAnswer(this.#db, claim);
     if (stored !== null) return stored;
+    const noRoom = await storedAnswers.checkRoom(this.#db, claim);
+    if (noRoom !== null) return noRoom;
     const result = await runRequest(this.#db, request);
     this.results.push({ index, value: this.#packValue({ operation: request.operation }, result) });
     this.#ids.add(claim.id);

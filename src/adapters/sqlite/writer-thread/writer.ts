@@ -1,8 +1,9 @@
 import { messageOf } from "../../../domain/error-text.ts";
 import type { DatabaseSync } from "node:sqlite";
-import { KeySequence, useKeys } from "../../../domain/ids.ts";
+import { KeyBlock, KeySequence, useKeys } from "../../../domain/ids.ts";
 import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
 import { Database } from "../connection/database.ts";
+import { beginEpoch } from "../connection/feed-epochs.ts";
 import { runGroup } from "./group.ts";
 import type { ClaimedResult, DraftResult, GroupResult, PackValue, Request } from "./group.ts";
 import { readNewestKey, reserveKeys } from "../connection/keys.ts";
@@ -58,7 +59,7 @@ export function serveWriter(
   try {
     const { connection, lock, migrations } = openConnection(options.path, options.role);
     const db = createDatabase(connection, options.policy);
-    const newestKey = options.role === "server" ? startServer(db, options.nowMs) : reserveKeys(db, options.nowMs) - 1;
+    const newestKey = options.role === "server" ? startServer(db, options.nowMs) : startBeside(db, options.nowMs);
     let drafting: ((drafted: readonly DraftResult[]) => void) | null = null;
     const draftAnswers = (results: readonly ClaimedResult[]) =>
       new Promise<readonly DraftResult[]>((resolve) => {
@@ -89,16 +90,26 @@ export function serveWriter(
   }
 }
 
+/** Starts the ids of this thread, in the second half of the block that it reserves. Returns the key before the block. */
+function startBeside(db: Database, nowMs: number): number {
+  const first = reserveKeys(db, nowMs);
+  // A thread that served another database before has keys of that one.
+  useKeys(null);
+  useKeys(KeyBlock.halves(first)[1]);
+  return first - 1;
+}
+
 /** Slot of the ids that this thread makes. The main thread has `mainThreadSlot`. */
 const writerThreadSlot = 2;
 
 /**
- * Clears the leases and the key ids of the last server; this server sets its own key ids once it has opened its keyring.
+ * Begins an epoch of the feed. Clears the leases and the key ids of the last server; this server sets its own key ids once it has opened its keyring.
  * Starts the ids of this thread. Returns the newest key of the database.
  */
 function startServer(db: Database, nowMs: number): number {
   db.transaction(() => {
     clearLeases(db, nowMs);
+    beginEpoch(db, nowMs);
     setServerKeys(db, []);
   });
   const newestKey = readNewestKey(db);

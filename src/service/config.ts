@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { parseAllowList } from "../domain/webhooks/address.ts";
 import { parseSchedule } from "../domain/deliveries/retry-policy.ts";
 import {
+  agentIdFault,
   credentialFault,
   environmentNameFault,
   defaultMaxPollsPerSecond,
@@ -13,7 +14,10 @@ import {
   pollsPerSecondRange,
 } from "../domain/sources/source-settings.ts";
 import type { SourceSettings } from "../domain/sources/source-settings.ts";
-import { upstreamKinds } from "../adapters/polyai/kinds.ts";
+import { parseMapEntry } from "../domain/sources/status-map.ts";
+import type { StatusMapChanges } from "../domain/sources/status-map.ts";
+import { tlsParameterFault } from "../adapters/postgres/connection/connection-string.ts";
+import { upstreamKinds } from "../adapters/upstream/kinds.ts";
 import type { UpstreamKind } from "../ports/upstream-kind.ts";
 import { mapAccountLimits } from "../domain/quotas.ts";
 import type { AccountLimits } from "../domain/quotas.ts";
@@ -31,9 +35,13 @@ export type Config = {
   readonly polling: {
     readonly intervalMinMs: number;
     readonly intervalMaxMs: number;
+    /** Whether calls that are likelier to change are polled sooner. */
+    readonly freshness: "learned" | "even";
     readonly notFoundGraceMs: number;
     readonly lostAfterMs: number;
     readonly watchDeadlineMs: number;
+    /** Age of a watch after which its call is overdue. */
+    readonly overdueAfterMs: number;
   };
   readonly delivery: {
     readonly scheduleMs: readonly number[];
@@ -46,6 +54,7 @@ export type Config = {
     /** Webhooks per second by host name, over all accounts. */
     readonly hostRateLimits: ReadonlyMap<string, number>;
     readonly orderHoldMs: number;
+    readonly failingAfterMs: number;
     readonly disableAfterMs: number;
   };
   readonly callbacks: {
@@ -54,6 +63,8 @@ export type Config = {
     readonly ports: readonly number[];
     readonly dnsServers: readonly string[];
   };
+  /** Whether the account `default` may place calls; `null` leaves it as it is. */
+  readonly mayPlace: boolean | null;
   readonly limits: AccountLimits;
   readonly retentionDays: number;
   readonly logLevel: string;
@@ -107,9 +118,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     polling: {
       intervalMinMs,
       intervalMaxMs,
+      freshness: env.choice("POLL_FRESHNESS", ["learned", "even"], "learned"),
       notFoundGraceMs: env.integer("NOT_FOUND_GRACE_MS", 30_000, 0, dayMs),
       lostAfterMs: env.integer("LOST_AFTER_MS", 300_000, 0, dayMs),
       watchDeadlineMs: env.integer("WATCH_DEADLINE_MS", dayMs, 1000, 7 * dayMs),
+      overdueAfterMs: env.integer("CALL_OVERDUE_AFTER_MS", 7_200_000, 0, 365 * dayMs),
     },
     delivery: {
       scheduleMs: readSchedule(env),
@@ -120,6 +133,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       hostMaxInFlight: env.integer("HOST_MAX_IN_FLIGHT", 64, 1, 10_000),
       hostRateLimits: readHostRateLimits(env),
       orderHoldMs: env.integer("ORDER_HOLD_MS", 60_000, 0, dayMs),
+      failingAfterMs: env.integer("ENDPOINT_FAILING_AFTER_MS", 3_600_000, 0, 365 * dayMs),
       disableAfterMs: env.integer("ENDPOINT_DISABLE_AFTER_MS", 5 * dayMs, 0, 365 * dayMs),
     },
     callbacks: {
@@ -128,6 +142,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       ports: readPorts(env, allowHttp ? [443, 80] : [443]),
       dnsServers: readDnsServers(env),
     },
+    mayPlace: env.text("RINGBACK_MAY_PLACE") === null ? null : env.flag("RINGBACK_MAY_PLACE", false),
     limits: mapAccountLimits(({ variable, defaultLimit, maxLimit }) => env.integer(variable, defaultLimit, 0, maxLimit)),
     retentionDays: env.number("RETENTION_DAYS", 30, 0, 3650),
     logLevel: env.choice("LOG_LEVEL", logLevels, "info"),
@@ -172,7 +187,8 @@ export function readVariable(name: string, environment: Readonly<Record<string, 
   return value;
 }
 
-function readVersion(): string {
+/** Reads the version of the package. */
+export function readVersion(): string {
   const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
   return manifest.version;
 }
@@ -182,6 +198,8 @@ function readDatabase(env: EnvironmentReader): { readonly database: Config["data
   const parsed = parseDatabaseUrl(given ?? "sqlite:./data/ringback.db", given === null ? process.cwd() : callerFolder(env));
   if (parsed === null)
     env.fault("DATABASE_URL", "must be sqlite:<path of the database file> or postgres://<user>:<password>@<host>/<database>");
+  const tlsFault = parsed === null || parsed.postgresUrl === null ? null : tlsParameterFault(parsed.postgresUrl);
+  if (tlsFault !== null) env.fault("DATABASE_URL", tlsFault);
   return parsed ?? { database: { kind: "sqlite", path: "" }, postgresUrl: null };
 }
 
@@ -212,29 +230,55 @@ export function parseDatabaseUrl(url: string, folder = resolveFromCaller(".")): 
  */
 export function readSource(
   env: EnvironmentReader,
-  kinds: readonly [UpstreamKind, ...UpstreamKind[]] = upstreamKinds,
+  allKinds: readonly UpstreamKind[] = upstreamKinds,
 ): { source: SourceSettings | null; credential: string | null } {
+  const kinds = allKinds.filter(hasVariable);
+  const [firstKind] = kinds;
+  if (firstKind === undefined) return { source: null, credential: null };
   const names = kinds.map(({ name }) => name);
-  const kindName = env.choice("POLYAI_KIND", names, kinds[0].name);
-  const kind = kinds.find(({ name }) => name === kindName) ?? kinds[0];
+  const kindName = env.choice("POLYAI_KIND", names, firstKind.name);
+  const kind = kinds.find(({ name }) => name === kindName) ?? firstKind;
   const { min, max } = pollsPerSecondRange;
   const maxPollsPerSecond = env.number("POLYAI_MAX_POLLS_PER_SECOND", defaultMaxPollsPerSecond, min, max);
+  const statusMap = readStatusMap(env, kind);
   const fieldVariables = kindFieldNames.map((field) => kindFields[field].variable);
   const variables = ["POLYAI_BASE_URL", ...kinds.map(({ credentialVariable }) => credentialVariable), ...fieldVariables];
-  if (variables.every((name) => env.text(name) === null)) return { source: null, credential: null };
+  // Every variable is read, because the names that were read are those that exist.
+  const given = variables.filter((name) => env.text(name) !== null);
+  if (given.length === 0) return { source: null, credential: null };
   const { credentialVariable } = kind;
   const required = ["POLYAI_BASE_URL", credentialVariable, ...kind.fields.map((field) => kindFields[field].variable)];
   for (const name of required)
     if (env.text(name) === null)
       env.fault(name, `is missing: ${kind.name} needs ${required.join(", ")} (or none of them, for no default source)`);
+  for (const name of given) if (!required.includes(name)) env.warning(name, `has no effect with POLYAI_KIND=${kind.name}`);
   const credential = env.text(credentialVariable);
   const fault = credential === null ? null : credentialFault(credential);
   if (fault !== null) env.fault(credentialVariable, fault);
   const baseUrl = env.httpUrl("POLYAI_BASE_URL") ?? "";
   const [agentId, environment] = [env.text(kindFields.agentId.variable), env.text(kindFields.environment.variable)];
+  // A variable of another kind has no effect.
+  const agentFault = agentId === null || !kind.fields.includes("agentId") ? null : agentIdFault(agentId);
+  if (agentFault !== null) env.fault(kindFields.agentId.variable, agentFault);
   const environmentFault = environment === null ? null : environmentNameFault(environment, kind);
   if (environmentFault !== null) env.fault(kindFields.environment.variable, environmentFault);
-  return { source: { kind: kind.name, baseUrl, agentId, environment, maxPollsPerSecond }, credential };
+  return { source: { kind: kind.name, baseUrl, agentId, environment, definition: null, statusMap, maxPollsPerSecond }, credential };
+}
+
+/** Whether the source `default` can have a kind. */
+function hasVariable(kind: UpstreamKind): kind is UpstreamKind & { readonly credentialVariable: string } {
+  return kind.credentialVariable !== null;
+}
+
+/** Reads the operator's changes of the status map as the JSON that sources hold; `null` if there are none. */
+function readStatusMap(env: EnvironmentReader, { fixedWords }: UpstreamKind): string | null {
+  const changes: Record<string, StatusMapChanges[string]> = {};
+  for (const text of env.list("POLYAI_STATUS_MAP") ?? []) {
+    const entry = parseMapEntry(text, fixedWords);
+    if (entry.kind === "invalid") env.fault("POLYAI_STATUS_MAP", entry.detail);
+    else changes[entry.word] = entry.status;
+  }
+  return Object.keys(changes).length === 0 ? null : JSON.stringify(changes);
 }
 
 function readSchedule(env: EnvironmentReader): readonly number[] {

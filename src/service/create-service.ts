@@ -139,16 +139,18 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   let announced: Promise<void> | null = null;
   const announceStop = async (): Promise<void> => {
     stopping = true;
+    opened.announceStop();
     if (config.shutdownDelayMs > 0) await (announced ??= waitAtMost(config.shutdownDelayMs, fatal));
   };
   let stopped: Promise<void> | null = null;
   // Requests, loops, polls and webhooks finish side by side within the whole grace.
   const stop = async (): Promise<void> => {
     await announceStop();
-    const endsAtMs = clock.monotonicMs() + config.shutdownGraceMs;
+    // A grace of 0 aborts what is in flight; the leases are released all the same.
+    const endsAtMs = clock.monotonicMs() + Math.max(config.shutdownGraceMs, maxClosingMs);
     const graceMs = config.shutdownGraceMs - Math.min(config.shutdownGraceMs * closingRatio, maxClosingMs);
-    await Promise.all([engine.drain(graceMs), api.close(graceMs)]);
-    // If the database does not answer, the lease runs out instead.
+    // If the database does not answer, the leases run out instead.
+    await waitAtMost(endsAtMs - clock.monotonicMs(), Promise.all([engine.drain(graceMs), api.close(graceMs)]));
     await waitAtMost(endsAtMs - clock.monotonicMs(), engine.leave());
     await resources.disposeAsync();
     logger.info({}, "service.stopped");
@@ -177,7 +179,8 @@ export async function prepareAccounts(store: ServiceStore, config: Config, secre
   const databasePath = config.database.kind === "sqlite" ? config.database.path : null;
   const keyring = await openKeyring(store, { encryptionKeys: secrets.encryptionKeys, databasePath });
   await store.setServerKeys(keyring.secretBox.keyIds);
-  if (secrets.apiKey !== null) await new AccountAdministration({ store, clock, ...keyring }).ensureDefaultAccount(secrets.apiKey);
+  if (secrets.apiKey !== null)
+    await new AccountAdministration({ store, clock, ...keyring }).ensureDefaultAccount(secrets.apiKey, config.mayPlace);
   return keyring;
 }
 
@@ -189,6 +192,8 @@ export function deliveryPolicyOf({ delivery }: Config): DeliveryPolicy {
     orderHoldMs: delivery.orderHoldMs,
     disableAfterMs: delivery.disableAfterMs,
     disableMinAttempts: 10,
+    failingAfterMs: delivery.failingAfterMs,
+    failingMinAttempts: 3,
     pauseMinMs: 5000,
     pauseMaxMs: 300_000,
     rateLimitedHosts: [...delivery.hostRateLimits.keys()],

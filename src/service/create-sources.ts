@@ -1,6 +1,7 @@
+import { AnswerBudget } from "../adapters/http-client/answer-budget.ts";
 import { UpstreamNames } from "../adapters/http-client/upstream-names.ts";
-import { upstreamKinds } from "../adapters/polyai/kinds.ts";
-import { PolyaiSource } from "../adapters/polyai/polyai-source.ts";
+import { protocolOf, upstreamKinds } from "../adapters/upstream/kinds.ts";
+import { UpstreamSource } from "../adapters/upstream/upstream-source.ts";
 import type { Config, Secrets } from "./config.ts";
 import { sandboxSourceName } from "../domain/sources/sandbox.ts";
 import { defaultSourceName } from "../domain/sources/source-settings.ts";
@@ -34,11 +35,13 @@ const tenMinutesMs = 10 * 60 * 1000;
 export function createSources(config: Config, secrets: Secrets, clock: Clock): Sources {
   const sandbox = new SandboxSource({ clock });
   const names = new UpstreamNames({ servers: config.callbacks.dnsServers });
-  const setupOf = setupsWith(config, clock, names);
+  const setupOf = setupsWith(config, clock, names, new AnswerBudget());
   const setups: SourceSetup[] = [sandboxSetup(sandbox)];
   const registrable: RegistrableSource[] = [
     {
       name: sandboxSourceName,
+      soleAccountId: null,
+      sidFault: (callSid) => sandbox.sidFault(callSid),
       scopeOf: (account) => account.id,
       mayUse: () => true,
       replayable: (scope, callSid) => sandbox.isOver(scope, callSid),
@@ -46,9 +49,12 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
     },
   ];
   if (config.source !== null && secrets.upstreamCredential !== null) {
-    setups.unshift(setupOf({ id: "src_default", name: defaultSourceName, ...config.source }, secrets.upstreamCredential));
+    const setup = setupOf({ id: "src_default", name: defaultSourceName, ...config.source }, secrets.upstreamCredential);
+    setups.unshift(setup);
     registrable.push({
       name: defaultSourceName,
+      soleAccountId: null,
+      sidFault: (callSid) => setup.callSource.sidFault(callSid),
       scopeOf: () => "",
       mayUse: (account) => account.usesDefaultSource,
       replayable: () => false,
@@ -59,10 +65,10 @@ export function createSources(config: Config, secrets: Secrets, clock: Clock): S
 }
 
 /** Returns the function that creates setups. Intervals and waits are the same for all sources except the sandbox. */
-function setupsWith({ polling }: Config, clock: Clock, names: UpstreamNames): CreateSetup {
-  return ({ id, name, kind, baseUrl, agentId, environment, maxPollsPerSecond }, credential) => ({
-    source: { id, name, kind, maxPollsPerSecond },
-    callSource: new PolyaiSource({ kind, baseUrl, agentId, environment, credential }, clock, names),
+function setupsWith({ polling }: Config, clock: Clock, names: UpstreamNames, budget: AnswerBudget): CreateSetup {
+  return ({ id, name, ...settings }, credential) => ({
+    source: { id, name, kind: settings.kind, maxPollsPerSecond: settings.maxPollsPerSecond },
+    callSource: new UpstreamSource(protocolOf(settings, credential), clock, { names, room: budget.room() }),
     intervalMinMs: polling.intervalMinMs,
     intervalMaxMs: polling.intervalMaxMs,
     policy: {

@@ -11,6 +11,8 @@ import type { SealedStore } from "../ports/stores/sealed-store.ts";
 export type Keyring = {
   readonly secretBox: KeyedSecretBox;
   readonly hashApiKey: (apiKey: string) => string;
+  /** Returns a keyed hash of another text than an API key. */
+  readonly keyedHash: (text: string) => string;
   /** The variable or file of the encryption keys. */
   readonly origin: string;
 };
@@ -37,7 +39,9 @@ export async function openKeyring(
   const identity = associatedData("hash_key", "api_keys");
   const sealed = await store.ensureHashKey("api_keys", secretBox.seal(generateHashKey(), identity));
   const hashKey = createSecretKey(Buffer.from(open(secretBox, sealed, identity), "base64"));
-  return { secretBox, hashApiKey: (apiKey) => hashApiKey(apiKey, hashKey), origin };
+  // No API key has a blank, so that the two uses of the key cannot meet.
+  const keyedHash = (text: string) => hashApiKey(`text ${text}`, hashKey);
+  return { secretBox, hashApiKey: (apiKey) => hashApiKey(apiKey, hashKey), keyedHash, origin };
 }
 
 function open(secretBox: KeyedSecretBox, sealed: Uint8Array, identity: string): string {

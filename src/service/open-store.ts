@@ -1,7 +1,10 @@
 import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import pRetry from "p-retry";
 import { systemClock } from "../adapters/clock.ts";
 import type { OpenPostgres } from "../adapters/postgres/opening.ts";
+import { checkLocks } from "../adapters/sqlite/connection/lock-check.ts";
+import { isServerStopping, markStopping } from "../adapters/sqlite/connection/server-lock.ts";
 import { openSqliteStore } from "../adapters/sqlite/store.ts";
 import type { Config, Secrets } from "./config.ts";
 import { StoreUnavailableError } from "../domain/errors.ts";
@@ -12,6 +15,8 @@ import type { Logger } from "../ports/telemetry.ts";
 
 /** Time for which a record waits for others to share its commit; about the time between two commits under load. */
 export const recordLingerMs = 5;
+/** Time between two looks at a server that is stopping. */
+const predecessorPollMs = 100;
 
 export type OpenStoreOptions = {
   readonly config: Config;
@@ -31,6 +36,8 @@ export type OpenStore = {
   readonly shared: OpenPostgres | null;
   /** Clock of all instances that share the store. */
   readonly clock: Clock;
+  /** Makes a start on the same database wait for the end of this service. May be called twice. */
+  announceStop(): void;
   close(): Promise<void>;
 };
 
@@ -40,12 +47,17 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   const machineClock = options.clock ?? systemClock;
   if (config.database.kind === "sqlite") {
     const { path } = config.database;
+    if (path !== ":memory:") {
+      await waitForPredecessor(config, path, logger, signal);
+      await checkLocks(path);
+    }
     const isNew = path !== ":memory:" && !existsSync(path);
     // Another process that keeps a snapshot open, such as a backup tool, is the usual reason.
     const onLongLog = (bytes: number) => logger.warn({ path: `${path}-wal`, bytes }, "store.log_too_long");
     const store = await openSqliteStore({ path, onLongLog, policy, clock: machineClock, onCommitted, recordLingerMs });
     if (isNew) logger.info({ path }, "database.created");
-    return { store, shared: null, clock: machineClock, close: () => store.close() };
+    const announceStop = () => (path === ":memory:" ? undefined : markStopping(path));
+    return { store, shared: null, clock: machineClock, announceStop, close: () => store.close() };
   }
   const { delivery } = config;
   const limits = { endpointMaxInFlight: delivery.endpointMaxInFlight, hostMaxInFlight: delivery.hostMaxInFlight };
@@ -53,7 +65,19 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   // Loaded lazily so that SQLite deployments never import `pg`.
   const { openPostgres } = await import("../adapters/postgres/opening.ts");
   const shared = await openPostgres({ connectionString, policy, limits, logger, machineClock, signal, onCommitted });
-  return { store: shared.store, shared, clock: shared.clock, close: () => shared.close() };
+  return { store: shared.store, shared, clock: shared.clock, announceStop: () => undefined, close: () => shared.close() };
+}
+
+/**
+ * Waits for a server that says that it is stopping, as in a rolling update on one volume, at most as long as a stop takes. Any
+ * other server is left to the lock, which refuses the start. Rejects with the signal's reason.
+ */
+async function waitForPredecessor(config: Config, path: string, logger: Logger, signal: AbortSignal): Promise<void> {
+  const endsAtMs = performance.now() + config.shutdownDelayMs + config.shutdownGraceMs;
+  for (let isFirst = true; isServerStopping(path) && performance.now() < endsAtMs; isFirst = false) {
+    if (isFirst) logger.warn({ path }, "store.waiting_for_stop");
+    await sleep(predecessorPollMs, null, { signal }).catch(() => signal.throwIfAborted());
+  }
 }
 
 /** Repeats `work` while the store is unavailable; rejects with the signal's reason if that ends the wait. */

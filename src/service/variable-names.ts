@@ -37,7 +37,7 @@ export function hasOwnPrefix(name: string): boolean {
   return ownPrefix.test(name);
 }
 
-/** Returns the Levenshtein distance; any number above `maxTypoLetters` if the lengths alone differ by more. */
+/** Returns the Levenshtein distance; any number above `maxTypoLetters` once that is certain to be exceeded. */
 function distance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > maxTypoLetters) return maxTypoLetters + 1;
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
@@ -48,6 +48,7 @@ function distance(a: string, b: string): number {
       next.push(Math.min(left + 1, above + 1, before + (letter === b[j - 1] ? 0 : 1)));
     }
     row = next;
+    if (Math.min(...row) > maxTypoLetters) break;
   }
-  return row.at(-1) ?? 0;
+  return Math.max(row.at(-1) ?? 0, Math.min(...row));
 }

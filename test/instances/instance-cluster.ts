@@ -27,7 +27,8 @@ export type ClusterOptions = {
   readonly refusesOneOf?: number;
 };
 
-const registerAtOnce = 100;
+/** Few, so that every instance is given some. */
+const registerAtOnce = 20;
 const stepTimeoutMs = 180_000;
 
 /** Several instances as processes on one database, an upstream that notes the polls of each, a receiver that keeps every webhook. */
@@ -125,6 +126,11 @@ export class InstanceCluster {
         throw new Error(`not accepted: ${answer.status} ${JSON.stringify(answer.body).slice(0, 300)}`);
       this.callSids.push(...sids);
     }
+  }
+
+  /** Lets calls end, those from one place of `callSids` to another. */
+  end(from: number, to: number): void {
+    for (const callSid of this.callSids.slice(from, to)) this.simulator.script(callSid, { scenario: [{ atMs: 0, status: "success" }] });
   }
 
   /** Something is done to instances; what comes twice may have left in that time. */

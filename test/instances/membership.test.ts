@@ -64,6 +64,30 @@ test("a newcomer is given its share of the calls and of the rate, and what it ha
   );
 });
 
+test("an even burst of registrations over three instances stays where it is", async () => {
+  const database = await TestPostgres.create();
+  onTestFinished(() => database.dispose());
+  const simulator = await simulatedUpstream();
+  const upstream = new ObservedUpstream(simulator);
+  const instances = [];
+  for (const name of ["a", "b", "c"])
+    instances.push(await startInstance({ databaseUrl: database.url, upstreamUrl: await upstream.urlFor(name) }));
+  await instances[0]?.client.post("/v1/hooks", { url: "http://127.0.0.1:9/none", events: ["call.failure"] });
+  const sids = Array.from({ length: 105 }, () => simulator.trigger({ scenario: queued }));
+  // In turn, as through a load balancer.
+  for (const [index, callSid] of sids.entries()) await instances[index % 3]?.client.post("/v1/watches", { call_sid: callSid });
+  // Each call is polled six times and more, for longer than two heartbeats.
+  await eventually(
+    async () => Math.min(...sids.map((callSid) => upstream.polls.filter((poll) => poll.callSid === callSid).length)),
+    (polls) => polls >= 6,
+    90_000,
+  );
+  const moved = sids.filter(
+    (sid) => new Set(upstream.polls.filter(({ callSid }) => callSid === sid).map(({ instance }) => instance)).size > 1,
+  );
+  expect(moved).toEqual([]);
+}, 120_000);
+
 test("an instance whose clock is an hour ahead sends, dates and retries as the others do", async () => {
   // Setup: b's machine is an hour ahead. What this proves: due times, dates and leases go by the database's clock.
   const database = await TestPostgres.create();

@@ -1,10 +1,14 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import type { Client } from "../harness/service/client.ts";
 import type { Simulator } from "../../src/simulator/simulator.ts";
 import { signingSecret } from "../harness/service/environment.ts";
 import { eventually } from "../harness/service/eventually.ts";
-import { startInstance } from "./instance.ts";
+import { shortLease, startInstance } from "./instance.ts";
 import { bodyOf, collectingReceiver } from "../harness/receivers/collecting-receiver.ts";
 import { ObservedUpstream } from "../harness/upstream/observed-upstream.ts";
 import { TestPostgres } from "../harness/postgres/postgres-database.ts";
@@ -232,4 +236,33 @@ test("a 429 to one slows all: no instance polls before Retry-After has passed", 
     async () => upstream.polls.length,
     (count) => count > polls + 20,
   );
+});
+
+test("manual attempts of all instances together stay within their limit, and the refusal names recover", async () => {
+  const { a, b } = await twoInstances({ MANUAL_MAX_IN_FLIGHT: "3", ACCOUNT_MANUAL_MAX_IN_FLIGHT: "0" });
+  const held: ServerResponse[] = [];
+  let isHolding = false;
+  const server = createServer((_request, response) => void (isHolding ? held.push(response) : response.end())).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const endpoints: string[] = [];
+  for (let n = 0; n < 12; n++) {
+    // No transition of this call is sent, so that the tests alone are held.
+    const events = ["call.failure"];
+    const watch = { call_sid: `OUT-sandbox-slow-${n}`, source: "sandbox", callback_url: `http://127.0.0.1:${port}/${n}`, events };
+    endpoints.push(String((await a.post("/v1/watches", watch)).body["endpoint_id"]));
+  }
+  // Each has seen the other at a heartbeat.
+  await wait(2 * shortLease.heartbeatMs);
+  isHolding = true;
+  const answers = endpoints.map((id, n) => (n % 2 === 0 ? a : b).post(`/v1/endpoints/${id}/test`));
+  const refused = (await Promise.all(answers.map((answer) => Promise.race([answer, wait(2000).then(() => null)])))).filter(
+    (answer) => answer !== null,
+  );
+  expect(held).toHaveLength(3);
+  expect(refused.map(({ status }) => status)).toEqual(Array.from({ length: 9 }, () => 429));
+  for (const { body } of refused) expect(body["detail"]).toContain("/recover");
+  for (const response of held) response.end();
+  expect((await Promise.all(answers)).filter(({ status }) => status === 200)).toHaveLength(3);
 });

@@ -76,6 +76,8 @@ test("a sweep ends although notifications of others do not", async () => {
     mayEvict: () => false,
     onEvicted: () => undefined,
     claimUnowned: () => Promise.resolve(0),
+    followAccounts: () => undefined,
+    onAllOwned: () => undefined,
   });
   const ended = looks.tick().then(() => "ended");
   const deadlineMs = performance.now() + 3000;

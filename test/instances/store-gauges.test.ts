@@ -10,6 +10,7 @@ import { TcpProxy } from "../harness/postgres/tcp-proxy.ts";
 const counted = [
   "ringback_watches",
   "ringback_deliveries",
+  "ringback_endpoints",
   "ringback_oldest_due_delivery_seconds",
   "ringback_store_bytes",
   "ringback_instances",

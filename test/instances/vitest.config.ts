@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** What takes minutes, `npm run test:instances`: with the leases of every day what `faults.test.ts` does with short ones. */
+/** What takes minutes, `npm run test:instances`: with the leases of every day what `faults.rounds.ts` does with short ones. */
 export default defineConfig({
   test: {
     root: new URL("../..", import.meta.url).pathname,

@@ -30,10 +30,12 @@ test("an empty environment gives the documented defaults", () => {
       limits: {
         apiMaxPerSecond: 1000,
         maxActiveWatches: 200_000,
+        maxWatchesPerCall: 100,
         maxEndpoints: 50_000,
         maxHooks: 100,
         manualMaxInFlight: 4,
         maxWaitingRequests: 1000,
+        maxStoredAnswersMib: 512,
       },
       retentionDays: 30,
       logLevel: "info",
@@ -151,9 +153,25 @@ test("names of other programs are left alone, unless they have a prefix of ours"
   ]);
 });
 
+const polyai = { POLYAI_BASE_URL: "https://api.us-1.platform.polyai.app", POLYAI_AUTH_TOKEN: "s3cr3t" };
+
+test("the status map of the source default is words and statuses, and `word=` takes one away", () => {
+  const read = readConfig({ ...polyai, POLYAI_STATUS_MAP: "On-Hold=calling, done =success,busy=" });
+  expect(read.kind === "config" && read.config.source?.statusMap).toBe('{"on-hold":"calling","done":"success","busy":null}');
+});
+
+test.each([
+  ["SUCCESS=failure", "maps success, which always means itself"],
+  ["queued=", "maps queued, which always means itself"],
+  ["done=finished", 'maps "done" to none of queued, calling, success, failure'],
+  ["done", "must be <word>=<status>, or <word>= to take the word away"],
+])("a bad status map is one line: %s", (text, fault) => {
+  expect(faultsOf({ ...polyai, POLYAI_STATUS_MAP: text })).toEqual([`POLYAI_STATUS_MAP: ${fault}`]);
+});
+
 test("no variable of another release is taken for a misspelt one", () => {
   const names =
-    "RINGBACK_MAY_PLACE POLYAI_STATUS_MAP POLL_FRESHNESS CALL_OVERDUE_AFTER_MS ENDPOINT_FAILING_AFTER_MS MANUAL_MAX_IN_FLIGHT " +
+    "RINGBACK_MAY_PLACE CALL_OVERDUE_AFTER_MS ENDPOINT_FAILING_AFTER_MS MANUAL_MAX_IN_FLIGHT " +
     "ACCOUNT_MANUAL_MAX_IN_FLIGHT ACCOUNT_MAX_WATCHES_PER_CALL ACCOUNT_MAX_STORED_ANSWERS_MIB SHUTDOWN_DELAY_MS";
   expect(faultsOf(Object.fromEntries(names.split(" ").map((name) => [name, "1"])))).toEqual([]);
 });
@@ -179,6 +197,8 @@ test.each([
   [{ POLL_INTERVAL_MIN_MS: "6000" }, ["POLL_INTERVAL_MIN_MS: is 6000, above POLL_INTERVAL_MAX_MS (5000): set both"]],
   [{ POLL_INTERVAL_MAX_MS: "1000" }, ["POLL_INTERVAL_MIN_MS: is 2000, above POLL_INTERVAL_MAX_MS (1000): set both"]],
   [{ POLL_INTERVAL_MIN_MS: "3000", POLL_INTERVAL_MAX_MS: "3000" }, []],
+  [{ POLL_FRESHNESS: "fair" }, ["POLL_FRESHNESS: must be one of learned, even"]],
+  [{ POLL_FRESHNESS: "Even" }, []],
 ])("what does not fit together is one line that names both: %j", (environment, faults) => {
   expect(faultsOf(environment)).toEqual(faults);
 });
@@ -189,6 +209,50 @@ test.each(["production", "Live", "pre release", "prerelease"])("an environment t
     "POLYAI_ENVIRONMENT: must be sandbox, pre-release, live for polyai-agents",
   ]);
   expect(faultsOf({ ...agents, POLYAI_ENVIRONMENT: " pre-release " })).toEqual([]);
+});
+
+test.each([".", "..", "../x", "a/b", "a%2Fb", "a b", "a\tb", "a?b", "a#b", "a\\b", "a;b", "\u00e4", "x".repeat(129)])(
+  "an agent that cannot be a segment of a path is refused: %j",
+  (agentId) => {
+    const agents = { POLYAI_KIND: "polyai-agents", POLYAI_BASE_URL: "https://a.example", POLYAI_API_KEY: "k", POLYAI_ENVIRONMENT: "live" };
+    expect(faultsOf({ ...agents, POLYAI_AGENT_ID: agentId })).toEqual([
+      "POLYAI_AGENT_ID: must be 1 to 128 letters, digits, _, -, ., : or ~, and neither . nor ..",
+    ]);
+    for (const good of ["agent", "PROJECT-1", "a.b", "...", "0b5a~x:y_z"])
+      expect(faultsOf({ ...agents, POLYAI_AGENT_ID: good })).toEqual([]);
+    expect(faultsOf({ ...polyai, POLYAI_AGENT_ID: agentId })).toEqual([]);
+  },
+);
+
+test.each([
+  "sslmode=nonsense",
+  "sslmode=",
+  "sslmode",
+  "sslmode=allow",
+  "sslmode=Require",
+  "sslmode=require%20",
+  "sslmode=require&sslmode=no",
+  "a=b&sslmode=verify_full",
+  "SSLMODE=require",
+  "sslMode=verify-full",
+  "%73slmode=nonsense",
+  "sslmode%20=require",
+  "ssl=yes",
+  "ssl=",
+  "SSL=true",
+  "sslnegotiation=indirect",
+  "uselibpqcompat=1&sslmode=require",
+])("a database URL with %s is one line that names the variable and keeps the value to itself", (query) => {
+  const url = `postgres://ringback:hunter2@db/ringback?${query}`;
+  const faults = faultsOf({ DATABASE_URL: url, RINGBACK_ENCRYPTION_KEY: encryptionKey });
+  expect(faults).toEqual([expect.stringMatching(/^DATABASE_URL: has (?:a parameter that must be written )?[a-z]+/)]);
+  expect(faults[0]).not.toContain("hunter2");
+  expect(readStoreConfig({ DATABASE_URL: url })).toEqual({ kind: "invalid", faults });
+});
+
+test.each(["disable", "no-verify", "prefer", "require", "verify-ca", "verify-full"])("a database URL may have sslmode=%s", (mode) => {
+  const url = `postgres://ringback:hunter2@db/ringback?application_name=x&sslmode=${mode}`;
+  expect(faultsOf({ DATABASE_URL: url, RINGBACK_ENCRYPTION_KEY: encryptionKey })).toEqual([]);
 });
 
 test("a public URL with a path is a warning", () => {
@@ -246,6 +310,16 @@ test("a whole source of each kind is taken, its credential apart", () => {
     secrets: { upstreamCredential: "key" },
   });
   expect(JSON.stringify(agents.kind === "config" ? agents.config : null)).not.toContain('"key"');
+});
+
+test("a variable of the other kind has no effect, and a misspelt one of it is still a fault", () => {
+  expect(warningsOf({ ...polyai, POLYAI_API_KEY: "x", POLYAI_AGENT_ID: "x" })).toEqual([
+    "POLYAI_API_KEY: has no effect with POLYAI_KIND=polyai-legacy",
+    "POLYAI_AGENT_ID: has no effect with POLYAI_KIND=polyai-legacy",
+  ]);
+  expect(faultsOf({ ...polyai, POLYAI_API_KEYS: "x" })).toEqual([
+    "POLYAI_API_KEYS: is not known; POLYAI_API_KEY is meant, so rename or remove it",
+  ]);
 });
 
 test.each(["1.1.1.1", "127.0.0.1:5353", "::1", "[::1]", "[2001:db8::1]:5353", "1.1.1.1, ::1"])(

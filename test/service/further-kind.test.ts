@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
-import { statusRequestOf, upstreamKinds } from "../../src/adapters/polyai/kinds.ts";
-import { observeBody } from "../../src/adapters/polyai/parse.ts";
+import { protocolOf, upstreamKinds } from "../../src/adapters/upstream/kinds.ts";
+import { baseUrlKind } from "../../src/adapters/upstream/base-url-kind.ts";
+import { observeBody } from "../../src/adapters/upstream/observe.ts";
 import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { setSource } from "../../src/engine/administration/sources.ts";
@@ -12,17 +13,22 @@ import type { UpstreamKind } from "../../src/ports/upstream-kind.ts";
 import { readSource } from "../../src/service/config.ts";
 import { EnvironmentReader } from "../../src/service/environment-reader.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
+import { seen } from "../harness/observations.ts";
+import { sourceSettings } from "../harness/upstream/settings.ts";
 import { testPolicy } from "../harness/store-drafts.ts";
 
 /** A kind with a vocabulary, an address and a credential of its own: one descriptor, and one entry in the list. */
-const acme: UpstreamKind = {
+const acme: UpstreamKind = baseUrlKind({
   name: "acme",
   fields: ["environment"],
   credentialVariable: "ACME_KEY",
   credentialHeader: "Authorization",
   statusPath: ({ environment }, callSid) => `/${environment}/calls/${callSid}`,
-  statusOf: (body) => ((body as { state?: unknown } | null)?.state === "done" ? { status: "success", reason: "" } : null),
-};
+  statusOf: (body) => ((body as { state?: unknown } | null)?.state === "done" ? { status: "over", reason: "" } : null),
+  words: { over: "success" },
+  fixedWords: [],
+  sid: { pattern: /^C-/, description: "C- and anything", unknown: "C-0" },
+});
 const kinds: typeof upstreamKinds = [...upstreamKinds, acme];
 const address = { kind: "acme", baseUrl: "https://api.acme.example/v2", environment: "live" };
 
@@ -41,10 +47,12 @@ test("a further kind is read from the environment", () => {
 });
 
 test("a further kind is asked at its own address and read by its own words", () => {
-  const { origin, headers, pathOf, statusOf } = statusRequestOf({ ...address, credential: "k" }, kinds);
-  expect([origin, pathOf("OUT-1"), headers["authorization"]]).toEqual(["https://api.acme.example", "/v2/live/calls/OUT-1", "k"]);
-  expect(observeBody('{"state":"done"}', statusOf)).toEqual({ kind: "status", status: "success", reason: "" });
-  expect(observeBody('{"status":"success"}', statusOf)).toMatchObject({ kind: "failed", code: "not_json" });
+  const protocol = protocolOf(sourceSettings(address), "k", kinds);
+  const { origin, headers, pathOf, sidFault } = protocol;
+  expect([origin, pathOf("C-1"), headers["authorization"]]).toEqual(["https://api.acme.example", "/v2/live/calls/C-1", "k"]);
+  expect([sidFault("C-1"), sidFault("OUT-1")]).toEqual([null, "must be C- and anything"]);
+  expect(observeBody('{"state":"done"}', protocol)).toEqual(seen("success", "over"));
+  expect(observeBody('{"status":"success"}', protocol)).toMatchObject({ kind: "failed", code: "not_json" });
 });
 
 test("a further kind can be set, and its fields are checked", async () => {
@@ -66,8 +74,24 @@ test("a further kind can be set, and its fields are checked", async () => {
 });
 
 test("a further kind is in the API's document", () => {
-  const limits = { apiMaxPerSecond: 0, maxActiveWatches: 0, maxEndpoints: 0, maxHooks: 0, manualMaxInFlight: 0, maxWaitingRequests: 0 };
-  const app = createApp({ version: "1", limits, sourceKinds: kinds.map(({ name }) => name) } as unknown as HttpDependencies);
+  const limits = {
+    apiMaxPerSecond: 0,
+    maxActiveWatches: 0,
+    maxWatchesPerCall: 0,
+    maxEndpoints: 0,
+    maxHooks: 0,
+    manualMaxInFlight: 0,
+    maxWaitingRequests: 0,
+    maxStoredAnswersMib: 0,
+  };
+  const app = createApp({
+    version: "1",
+    publicUrl: null,
+    limits,
+    sourceKinds: kinds.map(({ name }) => name),
+  } as unknown as HttpDependencies);
   const { components } = openApiDocument(app, "1");
-  expect(components?.schemas?.["Source"]).toMatchObject({ properties: { kind: { enum: ["polyai-legacy", "polyai-agents", "acme"] } } });
+  expect(components?.schemas?.["Source"]).toMatchObject({
+    properties: { kind: { enum: ["polyai-legacy", "polyai-agents", "json", "acme"] } },
+  });
 });

@@ -50,7 +50,8 @@ async function sealAt(place: SealedColumn, encryptionKeys: string): Promise<void
   const created = await administration.createAccount("acme", false);
   if (created.kind !== "created") throw new Error("it is new");
   const { accountId } = created;
-  if (place === "secret") await store.setDefaultSecret({ accountId, secret: draftSecret(secretBox, "whsec_x", startMs), nowMs: startMs });
+  if (place === "secret")
+    await store.setDefaultSecret({ by: null, accountId, secret: draftSecret(secretBox, "whsec_x", startMs), nowMs: startMs });
   if (place === "headers") {
     const id = newId("ep", startMs);
     const givenSecret = draftSecret(owner.secretBox, "whsec_x", startMs);
@@ -61,7 +62,10 @@ async function sealAt(place: SealedColumn, encryptionKeys: string): Promise<void
     const id = newId("src", startMs);
     const source = { id, name: "own", accountId: null, kind: "polyai-legacy", baseUrl: "https://api.example", agentId: null } as const;
     const sealedCredential = secretBox.seal("token", associatedData("credential", id));
-    await store.setSource({ ...source, environment: null, maxPollsPerSecond: 1, sealedCredential, nowMs: startMs }, null);
+    await store.setSource(
+      { by: null, ...source, environment: null, definition: null, statusMap: null, maxPollsPerSecond: 1, sealedCredential, nowMs: startMs },
+      null,
+    );
   }
 }
 

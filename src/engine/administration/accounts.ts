@@ -1,8 +1,16 @@
+import { commandLine } from "../../domain/audit.ts";
+import type { Actor } from "../../domain/audit.ts";
 import { generateApiKey } from "../../domain/secrets/api-key.ts";
+import { environmentKeyName } from "../../domain/secrets/key-name.ts";
+import { keyScopes } from "../../domain/secrets/key-scopes.ts";
+import type { KeyRights } from "../../domain/secrets/key-scopes.ts";
 import { StartupError } from "../../domain/errors.ts";
+import { mayNotPlace } from "../../domain/calls/placing.ts";
+import type { PlacingRights } from "../../domain/calls/placing.ts";
 import { newId } from "../../domain/ids.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
 import { generateSigningKeyPair } from "../../domain/webhooks/signature.ts";
+import { maxKeysPerAccount } from "../../ports/stores/account-store.ts";
 import type { Account, AccountStore, ApiKeyDraft } from "../../ports/stores/account-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
@@ -15,11 +23,15 @@ export type AccountAdministrationOptions = {
 };
 
 /** A new key, shown once: the store holds only its hash. */
-export type CreatedKey = { readonly accountId: string; readonly keyId: string; readonly key: string };
+export type CreatedKey<Owner extends string | null = string> = { readonly accountId: Owner; readonly keyId: string; readonly key: string };
+
+/** What an operator may say of a new key. What is left out: the name `command line`, all scopes, no end. */
+export type KeySettings = Partial<KeyRights> & { readonly name?: string };
 
 /** The account of `RINGBACK_API_KEY`. */
 const defaultAccountName = "default";
-const environmentKeyName = "environment";
+/** A start that changes an account because its environment says so. */
+const environment: Actor = { ...commandLine, name: "environment" };
 const createdKeyName = "command line";
 
 /** Creates accounts and API keys for the operator. */
@@ -34,52 +46,70 @@ export class AccountAdministration {
   async createAccount(
     name: string,
     usesDefaultSource: boolean,
+    placing: Partial<PlacingRights> = {},
   ): Promise<({ readonly kind: "created" } & CreatedKey) | { readonly kind: "name_taken"; readonly account: Account }> {
-    const account = this.#draftAccount(name, usesDefaultSource || name === defaultAccountName);
+    const account = this.#draftAccount(name, usesDefaultSource || name === defaultAccountName, placing);
     const { draft, created } = this.#draftKey(account.id);
     const result = await this.#options.store.createAccount(account, draft);
     return result.kind === "created" ? { kind: "created", ...created } : result;
   }
 
-  async createKey(accountId: string): Promise<CreatedKey> {
-    const { draft, created } = this.#draftKey(accountId);
-    await this.#options.store.createKey(draft);
+  /** Creates a key of an account, or with `null` one of the operator. Rejects if the account has as many keys as it may. */
+  async createKey<Owner extends string | null>(accountId: Owner, settings: KeySettings = {}): Promise<CreatedKey<Owner>> {
+    const { draft, created } = this.#draftKey(accountId, settings);
+    const result = await this.#options.store.createKey(draft);
+    if (result.kind === "too_many") throw new Error(`the account has ${maxKeysPerAccount} keys; revoke some first`);
     return created;
   }
 
   /**
    * Creates the account `default` unless it exists, and replaces the key that it has from the environment. Rejects with
-   * `StartupError` if the key belongs to another account.
+   * `StartupError` if the key belongs to another account. `mayPlace` is `null` if the environment does not set it.
    */
-  async ensureDefaultAccount(apiKey: string): Promise<Account> {
+  async ensureDefaultAccount(apiKey: string, mayPlace: boolean | null = null): Promise<Account> {
     const { store, hashApiKey, clock } = this.#options;
     const account = await store.ensureAccount(this.#draftAccount(defaultAccountName, true));
+    if (mayPlace !== null && mayPlace !== account.placing.mayPlace)
+      await store.setAccount({ accountId: account.id, changes: { mayPlace }, by: environment, nowMs: clock.nowMs() });
     const nowMs = clock.nowMs();
     const fingerprints = [hashApiKey(apiKey)];
     const draft = { id: newId("key", nowMs), accountId: account.id, name: environmentKeyName, fingerprints, nowMs };
     const ensured = await store.ensureKey(draft);
     if (ensured.kind === "belongs_to_another")
       throw new StartupError(
-        `RINGBACK_API_KEY is a key of the account ${ensured.accountId}: give the account ${defaultAccountName} another`,
+        `RINGBACK_API_KEY is a key of ${ensured.accountId === null ? "the operator" : `the account ${ensured.accountId}`}: give the account ${defaultAccountName} another`,
       );
     return account;
   }
 
-  #draftAccount(name: string, usesDefaultSource: boolean): Account {
+  #draftAccount(name: string, usesDefaultSource: boolean, placing: Partial<PlacingRights> = {}): Account {
     const { secretBox, clock } = this.#options;
     const nowMs = clock.nowMs();
     const id = newId("acc", nowMs);
     const { privateKeyPem, publicKey } = generateSigningKeyPair();
     const sealedSigningKey = secretBox.seal(privateKeyPem, associatedData("signing_key", id));
-    return { id, name, usesDefaultSource, sealedSigningKey, publicKey, createdAtMs: nowMs };
+    return {
+      id,
+      name,
+      usesDefaultSource,
+      sealedSigningKey,
+      publicKey,
+      placing: { ...mayNotPlace, ...placing },
+      disabledAtMs: null,
+      disablings: 0,
+      createdAtMs: nowMs,
+    };
   }
 
-  #draftKey(accountId: string): { readonly draft: ApiKeyDraft; readonly created: CreatedKey } {
+  #draftKey<Owner extends string | null>(
+    accountId: Owner,
+    { name = createdKeyName, scopes = accountId === null ? ["read"] : keyScopes, expiresAtMs = null }: KeySettings = {},
+  ): { readonly draft: ApiKeyDraft; readonly created: CreatedKey<Owner> } {
     const { hashApiKey, clock } = this.#options;
     const nowMs = clock.nowMs();
     const keyId = newId("key", nowMs);
     const key = generateApiKey();
-    const draft = { id: keyId, accountId, name: createdKeyName, fingerprints: [hashApiKey(key)], nowMs };
+    const draft = { id: keyId, accountId, name, scopes, expiresAtMs, fingerprints: [hashApiKey(key)], by: commandLine, nowMs };
     return { draft, created: { accountId, keyId, key } };
   }
 }

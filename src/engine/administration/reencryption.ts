@@ -10,6 +10,8 @@ export type ReencryptionOptions = {
   /** Checked between batches. */
   readonly signal?: AbortSignal;
   readonly batchSize?: number;
+  /** Called after each batch. */
+  readonly onBatch?: (done: { readonly place: SealedColumn; readonly total: number }) => void;
 };
 
 export type ReencryptionResult = {
@@ -21,7 +23,7 @@ export type ReencryptionResult = {
   readonly remainingKeyIds: readonly string[];
 };
 
-const places: readonly SealedColumn[] = ["hash_key", "signing_key", "secret", "headers", "credential", "answer"];
+const places: readonly SealedColumn[] = ["hash_key", "signing_key", "secret", "headers", "credential", "answer", "placing"];
 const hashedPlaces: ReadonlySet<SealedColumn> = new Set(["secret", "headers"]);
 
 /**
@@ -29,9 +31,17 @@ const hashedPlaces: ReadonlySet<SealedColumn> = new Set(["secret", "headers"]);
  * its writes are kept. May be aborted and run again. Recomputes the hashes by which secrets and headers are compared; those
  * of API keys never change (see the keyring).
  */
-export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: ReencryptionOptions): Promise<ReencryptionResult> {
+export async function reencrypt({ store, secretBox, signal, batchSize = 200, onBatch }: ReencryptionOptions): Promise<ReencryptionResult> {
   const [firstKeyId] = secretBox.keyIds;
-  const resealed: Record<SealedColumn, number> = { hash_key: 0, signing_key: 0, secret: 0, headers: 0, credential: 0, answer: 0 };
+  const resealed: Record<SealedColumn, number> = {
+    hash_key: 0,
+    signing_key: 0,
+    secret: 0,
+    headers: 0,
+    credential: 0,
+    answer: 0,
+    placing: 0,
+  };
   const unreadable: ReencryptionResult["unreadable"][number][] = [];
   const otherKeyIds = async () => (await store.readKeyIds()).filter((keyId) => keyId !== firstKeyId);
   for (const keyId of await otherKeyIds())
@@ -49,6 +59,7 @@ export async function reencrypt({ store, secretBox, signal, batchSize = 200 }: R
         });
         resealed[place] += await store.replaceSealed(values);
         afterId = last.id;
+        onBatch?.({ place, total: Object.values(resealed).reduce((sum, count) => sum + count, 0) });
       }
     }
   return { resealed, unreadable, remainingKeyIds: await otherKeyIds() };

@@ -7,6 +7,7 @@ import type { AttemptRecorded, DeliveryStore } from "../../ports/stores/delivery
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import { sleep } from "../runtime/timed-waits.ts";
+import { traceIdOf } from "../../domain/webhooks/trace-context.ts";
 import { hostNameOf } from "../../domain/webhooks/http-url.ts";
 
 export type AttemptRecorderOptions = {
@@ -67,7 +68,7 @@ export class AttemptRecorder {
   }
 
   /** Logs one line with everything that an operator needs, but never the path, the query or content from the receiver. */
-  #log({ deliveryId, event, target, mode }: SendJob, { attempt, delivery }: RecordedAttempt): void {
+  #log({ deliveryId, event, target, mode, trace }: SendJob, { attempt, delivery }: RecordedAttempt): void {
     this.#options.logger.info(
       {
         delivery_id: deliveryId,
@@ -86,6 +87,7 @@ export class AttemptRecorder {
         decision: attempt.decision,
         delivery_status: delivery.status,
         next_attempt_at: isoTime(delivery.nextAttemptAtMs),
+        ...(trace === null ? {} : { trace_id: traceIdOf(trace) }),
       },
       "delivery.attempted",
     );

@@ -88,7 +88,7 @@ export class CurrentTargets {
     const { target, readAtMs } = this.#known.get(id) ?? {};
     // A change came after the read was requested.
     if (target === undefined || readAtMs === undefined) return this.read(job);
-    if (target === null || target.state === "disabled" || (target.state === "paused" && job.mode === "scheduled")) return null;
+    if (target === null || target.state === "disabled" || (target.state === "paused" && job.mode !== "manual")) return null;
     return { ...job, target, targetAsOfMs: readAtMs };
   }
 

@@ -14,6 +14,7 @@ import type { CurrentTargetsOptions } from "./current-targets.ts";
 import type { AttemptRecorderOptions, RecordedAttempt } from "./attempt-recorder.ts";
 import type { DeliveryLimits, DeliveryPermit } from "./delivery-limits.ts";
 import { hostKeyOf } from "./delivery-limits.ts";
+import { SlotSet } from "../../domain/slot-set.ts";
 import { JobBuffer } from "./job-buffer.ts";
 import { startLimit } from "./adaptive-concurrency.ts";
 import { LeaseReleaser } from "./lease-releaser.ts";
@@ -36,7 +37,11 @@ export type DispatcherOptions = JobSenderOptions &
     /** Log of local trouble. Shared with the poller, so that trouble of both is logged once. */
     readonly localTrouble?: LocalTrouble;
     readonly random?: () => number;
+    /** Whether the operator has disabled an account: none of its webhooks starts. */
+    readonly isDisabled?: (accountId: string) => boolean;
   };
+
+type Running = { readonly job: SendJob; slot: number };
 
 /** Delay before the retry of a job that failed because the store was unavailable. */
 const afterStoreErrorMs = 1000;
@@ -70,7 +75,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
   readonly #sender: JobSender;
   readonly #claims = new SerializedRuns(() => this.#claimRound());
   /** Jobs from their permit to the record of their attempt. */
-  readonly #running = new Set<SendJob>();
+  readonly #running = new SlotSet<Running>();
   /** Manual jobs that wait for a token of a rate. */
   readonly #waiting = new Set<SendJob>();
   readonly #drainStarted = new AbortController();
@@ -152,13 +157,18 @@ export class Dispatcher implements CommitListener, EndpointListener {
 
   /** Releases the jobs of this endpoint that are not in flight; those that are still pending are claimed again. */
   cancelEndpoint(endpointId: string): void {
-    this.#releaseWhere((job) => job.target.id === endpointId && job.mode === "scheduled", endpointId);
+    this.#releaseWhere((job) => job.target.id === endpointId && job.mode !== "manual", endpointId);
   }
 
   /** Starts no more attempts for an endpoint that was paused or disabled, except manual ones if it is paused. */
   closeEndpoint(endpointId: string, state: "paused" | "disabled"): void {
     this.#cancellations.closeEndpoint(endpointId, state);
     this.#releaseWhere((job) => job.target.id === endpointId && !this.#cancellations.mayStart(job), endpointId);
+  }
+
+  /** Releases the jobs of the accounts that are disabled now and that are not in flight. */
+  closeDisabled(): void {
+    this.#releaseWhere((job) => this.#options.isDisabled?.(job.event.accountId) === true);
   }
 
   /** Starts attempts again for an endpoint that was enabled. */
@@ -181,7 +191,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
 
   /** Starts no more scheduled attempts of deliveries that another instance settled. */
   dropFinished(deliveryIds: ReadonlySet<string>): void {
-    this.#releaseWhere((job) => job.mode === "scheduled" && deliveryIds.has(job.deliveryId));
+    this.#releaseWhere((job) => job.mode !== "manual" && deliveryIds.has(job.deliveryId));
   }
 
   /** Discards all jobs that are not in flight, after the instance lost its leases. Attempts in flight are recorded if possible. */
@@ -198,7 +208,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
 
   /** Returns the tokens of the leases that this process holds. */
   leaseTokens(): ReadonlySet<number> {
-    return new Set([...this.#running, ...this.#waiting, ...this.#buffered.all()].map((job) => job.leaseToken));
+    return new Set([...this.#runningJobs(), ...this.#waiting, ...this.#buffered.all()].map((job) => job.leaseToken));
   }
 
   /** Claims immediately, because a delivery may be due. */
@@ -245,7 +255,7 @@ export class Dispatcher implements CommitListener, EndpointListener {
     }
     this.#state = "stopped";
     this.#recorder.stop();
-    const aborted = [...this.#running];
+    const aborted = this.#runningJobs();
     await this.#options.sender.close();
     await this.#claims.ended();
     await this.#leases.release(aborted);
@@ -285,8 +295,12 @@ export class Dispatcher implements CommitListener, EndpointListener {
     if (nextDueAtMs !== null) this.#claimTimer.setWithin(nextDueAtMs - clock.nowMs());
   }
 
+  #runningJobs(): readonly SendJob[] {
+    return [...this.#running].map(({ job }) => job);
+  }
+
   #mayStart(job: SendJob): boolean {
-    return this.#state === "running" && this.#cancellations.mayStart(job);
+    return this.#state === "running" && this.#cancellations.mayStart(job) && this.#options.isDisabled?.(job.event.accountId) !== true;
   }
 
   /** Sends or buffers a job; false if it must be released. */
@@ -321,7 +335,8 @@ export class Dispatcher implements CommitListener, EndpointListener {
 
   async #send(job: SendJob, permit: DeliveryPermit): Promise<Attempt | null> {
     const { limits } = this.#options;
-    this.#running.add(job);
+    const running: Running = { job, slot: -1 };
+    this.#running.add(running);
     let outcome: AttemptOutcome | null = null;
     let recorded: RecordedAttempt | null = null;
     try {
@@ -334,11 +349,13 @@ export class Dispatcher implements CommitListener, EndpointListener {
         if (this.#state !== "stopped") recorded = await this.#recorder.record(job, finished);
       }
     } catch (error) {
-      this.#report(job, error);
-      this.#leases.releaseLater(job, isTransientStoreError(error) ? afterStoreErrorMs : afterFaultMs);
+      const isTransient = isTransientStoreError(error);
+      // The heartbeat logs once that the store cannot be reached, rather than once for each job.
+      if (!isTransient) this.#report(job, error);
+      this.#leases.releaseLater(job, isTransient ? afterStoreErrorMs : afterFaultMs);
     }
     const wasFull = limits.isFull(permit.failing);
-    this.#running.delete(job);
+    this.#running.delete(running);
     limits.release(permit, outcome);
     try {
       if (recorded !== null) this.#applyRecorded(job, recorded);
@@ -373,9 +390,9 @@ export class Dispatcher implements CommitListener, EndpointListener {
     if (endpoint.state !== "enabled") this.cancelEndpoint(job.target.id);
     // During a pause, and after it until a 2xx, the store hands out one delivery at a time.
     if ((endpoint.hostPausedUntilMs ?? 0) > nowMs)
-      this.#releaseWhere((other) => hostKeyOf(other.target) === hostKeyOf(job.target) && other.mode === "scheduled");
+      this.#releaseWhere((other) => hostKeyOf(other.target) === hostKeyOf(job.target) && other.mode !== "manual");
     else if (endpoint.health.consecutivePauses > 0)
-      this.#releaseWhere((other) => other.target.id === job.target.id && other.mode === "scheduled");
+      this.#releaseWhere((other) => other.target.id === job.target.id && other.mode !== "manual");
     // Earlier events of its lane may have become obsolete.
     if (delivery.status === "delivered") this.#releaseWhere((other) => isObsolete(other, job), job.target.id);
     if (endpointNextDueAtMs !== null) this.#claimTimer.setWithin(endpointNextDueAtMs - nowMs);
@@ -427,5 +444,5 @@ export class Dispatcher implements CommitListener, EndpointListener {
 
 /** Whether the other job is an earlier event for the same endpoint. The endpoint may drop such a late event. */
 function isObsolete(other: SendJob, delivered: SendJob): boolean {
-  return other.mode === "scheduled" && other.target.id === delivered.target.id && precedes(other.event, delivered.event);
+  return other.mode !== "manual" && other.target.id === delivered.target.id && precedes(other.event, delivered.event);
 }

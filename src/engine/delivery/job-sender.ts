@@ -1,3 +1,4 @@
+import { SlotSet } from "../../domain/slot-set.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { SendJob } from "../../ports/stores/send-job.ts";
 import type { WebhookExchange, WebhookSender } from "../../ports/webhook-sender.ts";
@@ -16,6 +17,9 @@ export type JobSenderOptions = {
 /** An exchange and the wall time at which it started. */
 export type StartedExchange = WebhookExchange & { readonly startedAtMs: number };
 
+/** A job that is in `#signing` until it is sent or dropped. */
+type Signing = { readonly job: SendJob; slot: number };
+
 /**
  * Signs jobs with the current settings of their endpoints, and sends those that were not dropped meanwhile. Settings and keys
  * may have to be read from the store.
@@ -23,7 +27,7 @@ export type StartedExchange = WebhookExchange & { readonly startedAtMs: number }
 export class JobSender {
   readonly #options: JobSenderOptions;
   readonly #targets: CurrentTargets;
-  readonly #signing = new Set<SendJob>();
+  readonly #signing = new SlotSet<Signing>();
 
   constructor(options: JobSenderOptions, targets: CurrentTargets) {
     this.#options = options;
@@ -33,40 +37,41 @@ export class JobSender {
   /** Sends a job; `null` if it was dropped before, or may not start any more. Rejects if the store cannot be read. */
   async send(job: SendJob): Promise<StartedExchange | null> {
     const { sender, timeoutMs, mayStart } = this.#options;
-    this.#signing.add(job);
-    let signed;
+    const signing: Signing = { job, slot: -1 };
+    this.#signing.add(signing);
+    let webhook;
     try {
-      signed = await this.#sign(job);
+      webhook = await this.#sign(signing);
     } catch (error) {
-      this.#signing.delete(job);
+      this.#signing.delete(signing);
       throw error;
     }
     // A process that was suspended while it signed must not send a job that another instance has taken over.
-    if (!this.#signing.delete(job) || signed === null || mayStart?.() === false) return null;
-    const { webhook, startedAtMs } = signed;
+    if (!this.#signing.delete(signing) || webhook === null || mayStart?.() === false) return null;
+    const { signedAtMs: startedAtMs } = webhook;
     if (webhook.kind === "unreadable") {
       const { detail } = webhook;
       return { startedAtMs, outcome: { kind: "failed", code: "protocol", detail, statusCode: null, permanent: false }, durationMs: 0 };
     }
-    const { url, headers, body } = webhook;
-    return { startedAtMs, ...(await sender.send({ url, headers, body, timeoutMs, accountId: job.target.accountId })) };
+    const { url, method, headers, body } = webhook;
+    return { startedAtMs, ...(await sender.send({ url, method, headers, body, timeoutMs, accountId: job.target.accountId })) };
   }
 
   /** Drops every matching job that is not in flight yet. */
   drop(matches: (job: SendJob) => boolean): void {
-    for (const job of this.#signing) if (matches(job)) this.#signing.delete(job);
+    for (const signing of this.#signing) if (matches(signing.job)) this.#signing.delete(signing);
   }
 
   /** Signs a job; again if its endpoint changed meanwhile. Resolves with `null` if the job was dropped or may not start. */
-  async #sign(job: SendJob): Promise<{ readonly webhook: ComposedWebhook; readonly startedAtMs: number } | null> {
+  async #sign(signing: Signing): Promise<ComposedWebhook | null> {
     const { composer, clock } = this.#options;
-    while (this.#signing.has(job)) {
+    const { job } = signing;
+    while (signing.slot >= 0) {
       const latest = this.#targets.latest(job);
       const current = this.#targets.isStale(latest) ? await this.#targets.read(job) : latest;
       if (current === null) return null;
-      const startedAtMs = clock.nowMs();
-      const webhook = await composer.compose(current, startedAtMs);
-      if (!this.#targets.isStale(current, { signed: true })) return { webhook, startedAtMs };
+      const webhook = await composer.compose(current, clock);
+      if (!this.#targets.isStale(current, { signed: true })) return webhook;
     }
     return null;
   }

@@ -1,3 +1,4 @@
+import type { Actor } from "../../domain/audit.ts";
 import { LRUCache } from "lru-cache";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
 import type { Endpoint } from "../../domain/deliveries/endpoint.ts";
@@ -39,7 +40,12 @@ export class ManualSender implements ManualDelivery {
     this.#options = options;
   }
 
-  async retry(account: Account, deliveryId: string, keyed: KeyedRequest<RetryOutcome> | null): Promise<RetryOutcome | IdempotencyKeyInUse> {
+  async retry(
+    account: Account,
+    deliveryId: string,
+    keyed: KeyedRequest<RetryOutcome> | null,
+    by: Actor,
+  ): Promise<RetryOutcome | IdempotencyKeyInUse> {
     const { store, idempotency, clock, dispatcher, budget } = this.#options;
     const found = await store.getDelivery(account.id, deliveryId);
     if (found === null) return { kind: "unknown" };
@@ -52,12 +58,13 @@ export class ManualSender implements ManualDelivery {
     if (limited !== null) return limited;
     // A delivery that waits in the buffer is not in flight, so its lease can be released.
     if (found.view.leased) await dispatcher.releaseBuffered(deliveryId);
-    const request = { accountId: account.id, deliveryId, nowMs: clock.nowMs() };
+    const request = { accountId: account.id, deliveryId, by, nowMs: clock.nowMs() };
     const run = await idempotency.run(
       keyed,
       (store) => store.claimManualRetry,
       request,
       (result): RetryOutcome => (result.kind === "claimed" ? { kind: "accepted", view: result.view } : { kind: result.kind }),
+      (result) => (result.kind === "claimed" && result.view.delivery.watchId !== null ? [result.view.delivery.watchId] : []),
     );
     if (run.kind === "key_taken") return run;
     if (run.result.kind === "claimed") {
@@ -106,9 +113,10 @@ export class ManualSender implements ManualDelivery {
     endpointId: string,
     span: { readonly sinceMs: number; readonly untilMs: number },
     keyed: KeyedRequest<RecoverOutcome> | null,
+    by: Actor,
   ): Promise<RecoverOutcome | IdempotencyKeyInUse> {
     const { idempotency, clock, dispatcher } = this.#options;
-    const request = { accountId: account.id, endpointId, nowMs: clock.nowMs(), ...span };
+    const request = { accountId: account.id, endpointId, by, nowMs: clock.nowMs(), ...span };
     const run = await idempotency.run(
       keyed,
       (store) => store.recover,
@@ -126,7 +134,7 @@ export class ManualSender implements ManualDelivery {
     const found = await store.getDelivery(account.id, deliveryId);
     const [recorded] = found?.attempts ?? [];
     if (recorded !== undefined) return { kind: "attempted", attempt: recorded };
-    const claimed = await store.claimManualRetry({ accountId: account.id, deliveryId, nowMs: clock.nowMs() });
+    const claimed = await store.claimManualRetry({ accountId: account.id, deliveryId, by: null, nowMs: clock.nowMs() });
     switch (claimed.kind) {
       case "claimed":
         return this.#testOutcome(account, endpointId, await dispatcher.sendNow(claimed.job));

@@ -1,18 +1,29 @@
 import type { KeyObject } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { RingbackError } from "../../domain/errors.ts";
-import { renderPayload } from "../../domain/events/payload.ts";
+import { drawBytes } from "../../domain/secrets/random-bytes.ts";
 import { associatedData } from "../../domain/secrets/sealed-identity.ts";
+import type { CompiledTemplate, TemplateMethod } from "../../domain/webhooks/request-template.ts";
+import { traceparentOf } from "../../domain/webhooks/trace-context.ts";
 import { hmacKeyOf, signWebhook, signingKeyOf } from "../../domain/webhooks/signature.ts";
+import { compileStored, renderContent } from "../../domain/webhooks/webhook-content.ts";
+import type { Clock } from "../../ports/clock.ts";
 import type { AccountStore } from "../../ports/stores/account-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { SealedSecret, SendJob, SendTarget } from "../../ports/stores/send-job.ts";
 
-/** A signed request, without its deadline. */
-export type ComposedWebhook =
-  | { readonly kind: "webhook"; readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string }
+/** A signed request, without its deadline. `signedAtMs` (wall time) is the time of the attempt. */
+export type ComposedWebhook = { readonly signedAtMs: number } & (
+  | {
+      readonly kind: "webhook";
+      readonly url: string;
+      readonly method: TemplateMethod;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: string;
+    }
   /** The configured encryption keys do not open the endpoint's secrets or headers. */
-  | { readonly kind: "unreadable"; readonly detail: string };
+  | { readonly kind: "unreadable"; readonly detail: string }
+);
 
 export type WebhookComposerOptions = {
   readonly secretBox: SecretBox;
@@ -23,40 +34,53 @@ export type WebhookComposerOptions = {
 
 /** Given as a size, because a cache with a number of entries allocates all of them when it is made. */
 const cacheEntries = 10_000;
+/** Characters of the templates that are kept compiled. */
+const cachedTemplateLength = 1_000_000;
 
-/** Composes signed requests from jobs. Caches opened secrets as key objects, by the id of their associated data. */
+/** Composes signed requests from jobs. Caches opened secrets as key objects, by the id of their associated data, and compiled templates by their text. */
 export class WebhookComposer {
   readonly #options: WebhookComposerOptions;
   readonly #userAgent: string;
   readonly #hmacKeys = new LRUCache<string, KeyObject>({ maxSize: cacheEntries, sizeCalculation: () => 1 });
   readonly #signingKeys = new LRUCache<string, KeyObject>({ maxSize: cacheEntries, sizeCalculation: () => 1 });
 
+  readonly #templates = new LRUCache<string, CompiledTemplate>({
+    maxSize: cachedTemplateLength,
+    sizeCalculation: (_, { length }) => length,
+  });
+
   constructor(options: WebhookComposerOptions) {
     this.#options = options;
     this.#userAgent = `Ringback/${options.version}`;
   }
 
-  /** Signs a job (Standard Webhooks); `nowMs` is wall time. Rejects if the account's key cannot be read from the store. */
-  async compose(job: SendJob, nowMs: number): Promise<ComposedWebhook> {
+  /**
+   * Signs a job (Standard Webhooks). The clock is read once nothing has to be waited for. Rejects if the account's key cannot
+   * be read from the store.
+   */
+  async compose(job: SendJob, clock: Pick<Clock, "nowMs">): Promise<ComposedWebhook> {
     try {
-      return await this.#compose(job, nowMs);
+      const { signatures, accountId } = job.target;
+      const ed25519 = signatures.includes("v1a") ? await this.#signingKey(accountId) : null;
+      return this.#sign(job, ed25519, clock.nowMs());
     } catch (error) {
       if (!(error instanceof RingbackError) || error.code !== "secret-unreadable") throw error;
-      return { kind: "unreadable", detail: "the endpoint's secrets cannot be opened with the configured encryption keys" };
+      const detail = "the endpoint's secrets cannot be opened with the configured encryption keys";
+      return { kind: "unreadable", signedAtMs: clock.nowMs(), detail };
     }
   }
 
-  async #compose(job: SendJob, nowMs: number): Promise<ComposedWebhook> {
-    const { event, target } = job;
-    const ed25519 = target.signatures.includes("v1a") ? await this.#signingKey(target.accountId) : null;
-    const { body, headers } = renderPayload(event, target.format, this.#options.publicUrl);
+  #sign({ event, target, trace }: SendJob, ed25519: KeyObject | null, nowMs: number): ComposedWebhook {
+    const { method, body, headers } = renderContent(event, target, this.#options.publicUrl, (stored) => this.#compiled(stored));
     const timestampSeconds = Math.floor(nowMs / 1000);
     const signature = signWebhook({ id: event.id, timestampSeconds, body }, { hmac: this.#hmacKeysOf(target, nowMs), ed25519 });
     return {
       kind: "webhook",
+      signedAtMs: nowMs,
       url: target.url,
+      method,
       headers: {
-        ...this.#customHeaders(target),
+        ...withTrace(this.#customHeaders(target), trace),
         ...headers,
         "user-agent": this.#userAgent,
         "webhook-id": event.id,
@@ -65,6 +89,14 @@ export class WebhookComposer {
       },
       body,
     };
+  }
+
+  #compiled(stored: string): CompiledTemplate {
+    const known = this.#templates.get(stored);
+    if (known !== undefined) return known;
+    const compiled = compileStored(stored);
+    this.#templates.set(stored, compiled);
+    return compiled;
   }
 
   #hmacKeysOf(target: SendTarget, nowMs: number): readonly KeyObject[] {
@@ -95,4 +127,13 @@ export class WebhookComposer {
     if (target.sealedHeaders === null) return {};
     return JSON.parse(this.#options.secretBox.open(target.sealedHeaders, associatedData("headers", target.id))) as Record<string, string>;
   }
+}
+
+const traceHeader = "traceparent";
+const spanIdBytes = 8;
+
+/** Adds a span of the attempt in the trace of the registration, unless the endpoint has a header of that name. */
+function withTrace(headers: Readonly<Record<string, string>>, trace: string | null): Readonly<Record<string, string>> {
+  if (trace === null || Object.keys(headers).some((name) => name.toLowerCase() === traceHeader)) return headers;
+  return { ...headers, [traceHeader]: traceparentOf(trace, drawBytes(spanIdBytes)) };
 }

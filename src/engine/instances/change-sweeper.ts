@@ -12,11 +12,15 @@ export type ChangeSweeperOptions = {
   readonly dispatcher: Pick<Dispatcher, "wake" | "dropFinished" | "cancelEndpoint">;
   /** Applies sources that the operator set; rejects while the store is unavailable. */
   readonly refreshSources: () => Promise<void>;
+  /** Called with the accounts that are disabled now. */
+  readonly followAccounts: (disabledIds: readonly string[]) => void;
   readonly poller: Pick<Poller, "watch" | "rewatch">;
   readonly adopt: (gates: readonly GateState[]) => void;
   readonly mayEvict: () => boolean;
   readonly onEvicted: () => void;
   readonly claimUnowned: () => Promise<number>;
+  /** Called if every watched call has an owner. */
+  readonly onAllOwned: () => void;
 };
 
 const noticePage = 1000;
@@ -78,6 +82,7 @@ export class ChangeSweeper {
     const { dispatcher, adopt, store, mayEvict, onEvicted, claimUnowned } = this.#options;
     if (sweep.settledDeliveryIds.length > 0) dispatcher.dropFinished(new Set(sweep.settledDeliveryIds));
     for (const endpointId of sweep.closedEndpointIds) dispatcher.cancelEndpoint(endpointId);
+    this.#options.followAccounts(sweep.disabledAccountIds);
     await this.#followSources(sweep.sourceRevisions);
     if (sweep.gates.length > 0) adopt(sweep.gates);
     if (sweep.isDeliveryDue) dispatcher.wake();
@@ -86,6 +91,7 @@ export class ChangeSweeper {
     await this.#publishNotices(sweep.feedPosition);
     const evicted = sweep.expiredTokens.length > 0 && mayEvict() ? await store.evict(sweep.expiredTokens) : 0;
     if (evicted > 0) onEvicted();
+    if (!sweep.hasUnownedCalls && evicted === 0) this.#options.onAllOwned();
     if ((sweep.hasUnownedCalls || evicted > 0) && (await claimUnowned()) > 0) void this.#sweeps.run();
   }
 

@@ -10,6 +10,7 @@ import type { KeyedSecretBox } from "../../ports/secret-box.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import { CallBalance } from "./call-balance.ts";
 import type { DeliveryLimits } from "../delivery/delivery-limits.ts";
+import type { ManualBudget } from "../delivery/manual-budget.ts";
 import type { Dispatcher } from "../delivery/dispatcher.ts";
 import { leaseTimes, Membership } from "./membership.ts";
 import type { LeaseTimes } from "./membership.ts";
@@ -36,9 +37,12 @@ export type InstanceCoordinatorOptions = {
   readonly poller: Poller;
   readonly dispatcher: Dispatcher;
   readonly limits: DeliveryLimits;
+  readonly manualBudget: Pick<ManualBudget, "setShare">;
   readonly waiters: LongPollWaiters;
   /** Applies sources that the operator set; rejects while the store is unavailable. */
   readonly refreshSources: () => Promise<void>;
+  /** Called with the accounts that are disabled now. */
+  readonly followAccounts: (disabledIds: readonly string[]) => void;
   readonly peerNotifier: PeerNotifier;
   /** Called on the first instance that observed a change, to publish it to the hooks. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
@@ -72,7 +76,17 @@ export class InstanceCoordinator {
     this.#options = options;
     this.heartbeatEveryMs = times.heartbeatMs;
     const gates = () => poller.sources.gates;
-    this.#division = new RateDivision({ store, clock, gates, onRaised: (name) => poller.resume(name) });
+    this.#division = new RateDivision({
+      store,
+      clock,
+      gates,
+      isSteady: () => this.membership.mayEvict(),
+      onRaised: (name) => {
+        poller.resume(name);
+        // This instance can poll more calls now.
+        this.#balance.checkAgain();
+      },
+    });
     this.#balance = new CallBalance({ store, clock, heartbeatMs: times.heartbeatMs, poller });
     this.sourceStates = new SourceStateSync({
       store,
@@ -86,6 +100,7 @@ export class InstanceCoordinator {
       poller,
       dispatcher,
       waiters,
+      followAccounts: options.followAccounts,
       refreshSources: async () => {
         await options.refreshSources();
         // A heartbeat divides changed rates and those of new sources.
@@ -93,7 +108,12 @@ export class InstanceCoordinator {
       },
       adopt: (rows) => this.sourceStates.adopt(rows),
       mayEvict: () => this.membership.mayEvict(),
-      onEvicted: () => this.#balance.checkAgain(),
+      onEvicted: () => {
+        this.#balance.checkAgain();
+        // A heartbeat divides the rate of the evicted instance, and counts it no more.
+        this.#heartbeatConcurrently();
+      },
+      onAllOwned: () => this.#balance.allOwned(),
       claimUnowned: () => (this.membership.mayStart() ? this.#balance.claim() : Promise.resolve(0)),
     });
     this.#signaledSweeps = new PacedRuns({
@@ -108,7 +128,7 @@ export class InstanceCoordinator {
       version,
       times,
       shares: () => this.#shares(),
-      onLapsed: () => this.#division.reset(),
+      onLapsed: () => this.#division.lapse(),
       onFenced: () => this.#discardAll(),
       onClusterView: (cluster) => this.#applyView(cluster),
       onResumed: () => this.#resume(),
@@ -176,10 +196,12 @@ export class InstanceCoordinator {
   }
 
   async #applyView(cluster: ClusterView): Promise<number | null> {
-    const { limits, onInstances, secretBox, peerNotifier } = this.#options;
+    const { limits, manualBudget, onInstances, secretBox, peerNotifier } = this.#options;
     onInstances(cluster.instances.length);
     secretBox.sealFor(cluster.instances.map(({ keyIds }) => keyIds).filter((keyIds) => keyIds.length > 0));
     limits.setInstances(cluster.instances.length);
+    const rank = cluster.instances.findIndex(({ token }) => token === cluster.token);
+    if (rank >= 0) manualBudget.setShare({ rank, instances: cluster.instances.length });
     // The heartbeat loop has stopped or is about to, so the heartbeat schedules the next one.
     if (this.#isDraining) return this.heartbeatEveryMs;
     this.sourceStates.applyShares(cluster);

@@ -6,7 +6,7 @@ import type { Dispatcher } from "../delivery/dispatcher.ts";
 import type { Poller } from "../polling/poller.ts";
 
 export type OrphanRescuerOptions = {
-  readonly store: Pick<InstanceStore, "listLeases">;
+  readonly store: Pick<InstanceStore, "listLeases" | "listOwnedCallIds" | "loadOwnedCalls">;
   readonly releaseDeliveries: DeliveryStore["releaseDeliveries"];
   readonly clock: Clock;
   readonly logger: Logger;
@@ -16,6 +16,9 @@ export type OrphanRescuerOptions = {
 
 /** Time after an error by which all store operations under way have ended. Longer than the deadline of any operation. */
 const operationsEndAfterMs = 12_000;
+
+/** Interval of the comparison of calls without trouble. An instance may have lost a call without an error of the store. */
+const compareEveryMs = 60_000;
 
 /** Trouble of the store, from its last error to the last look. */
 type Trouble = {
@@ -29,8 +32,8 @@ type Trouble = {
 
 /**
  * Rescues calls and deliveries that the store assigned to this instance in a commit whose answer was lost: no other
- * instance takes them while this one lives. After an error of the store it adopts owned calls that are not in memory, and
- * releases leases that the process does not hold.
+ * instance takes them while this one lives. After an error of the store it compares the owned calls with those in memory, both
+ * ways, and releases leases that the process does not hold. The calls are compared once a minute as well.
  *
  * The commit may take place after the first look, so a second look follows when all operations under way at the error have
  * ended. A lease is released if two looks found it, because the answer to a claim may be on its way at one of them. A third
@@ -39,9 +42,11 @@ type Trouble = {
 export class OrphanRescuer {
   readonly #options: OrphanRescuerOptions;
   #trouble: Trouble | null = null;
+  #comparedAtMonotonicMs: number;
 
   constructor(options: OrphanRescuerOptions) {
     this.#options = options;
+    this.#comparedAtMonotonicMs = options.clock.monotonicMs();
   }
 
   /** Called when the store did not answer an operation. The operation may have been committed. */
@@ -54,7 +59,10 @@ export class OrphanRescuer {
   async check(): Promise<void> {
     const trouble = this.#trouble;
     const startedMs = this.#options.clock.monotonicMs();
-    if (trouble === null || startedMs < trouble.lookAtMonotonicMs) return;
+    if (trouble === null || startedMs < trouble.lookAtMonotonicMs) {
+      if (startedMs - this.#comparedAtMonotonicMs >= compareEveryMs) await this.#compareCalls();
+      return;
+    }
     const unknown = await this.#look(trouble.unknownLeases);
     // A new error meanwhile begins a new trouble, which is left to the next check.
     if (this.#trouble !== trouble) return;
@@ -66,16 +74,23 @@ export class OrphanRescuer {
     else trouble.lookAtMonotonicMs = (trouble.haveOperationsEnded ? startedMs : errorAtMonotonicMs) + operationsEndAfterMs;
   }
 
-  /** Adopts calls that are not in memory, and releases unknown leases of the look before. Returns the unknown leases. */
+  /** Compares the calls, and releases unknown leases of the look before. Returns the unknown leases. */
   async #look(before: ReadonlySet<number> | null): Promise<ReadonlySet<number>> {
-    const { clock, logger, store, releaseDeliveries, poller, dispatcher } = this.#options;
-    const calls = await poller.assignment.adoptMissing();
+    const { clock, logger, store, releaseDeliveries, dispatcher } = this.#options;
+    await this.#compareCalls();
     const leases = await store.listLeases();
     const held = dispatcher.leaseTokens();
     const unknown = leases.filter(({ leaseToken }) => !held.has(leaseToken));
     const orphans = unknown.filter(({ leaseToken }) => before?.has(leaseToken) === true);
     if (orphans.length > 0) await releaseDeliveries(orphans, clock.nowMs());
-    if (calls + orphans.length > 0) logger.warn({ calls, deliveries: orphans.length }, "instance.orphans_taken_up");
+    if (orphans.length > 0) logger.warn({ deliveries: orphans.length }, "instance.orphans_released");
     return new Set(unknown.map(({ leaseToken }) => leaseToken));
+  }
+
+  async #compareCalls(): Promise<void> {
+    const { clock, logger, store, poller } = this.#options;
+    this.#comparedAtMonotonicMs = clock.monotonicMs();
+    const { adopted, dropped } = await poller.assignment.compare(store);
+    if (adopted + dropped > 0) logger.warn({ adopted, dropped }, "instance.calls_compared");
   }
 }

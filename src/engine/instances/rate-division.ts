@@ -8,6 +8,8 @@ export type RateDivisionOptions = {
   readonly clock: Clock;
   /** Returns the current gates by source. */
   readonly gates: () => ReadonlyMap<string, Pick<SharedGate, "rate">>;
+  /** Whether the lease was renewed for some time without a gap, so that every other instance is back or was evicted. */
+  readonly isSteady: () => boolean;
   /** Called when the grant of a source was raised. */
   readonly onRaised: (sourceName: string) => void;
 };
@@ -30,6 +32,8 @@ const settleMs = 1100;
 export class RateDivision {
   readonly #options: RateDivisionOptions;
   readonly #grants = new Map<string, Grant>();
+  /** Grants before the lease lapsed, until the lease is steady again; `null` if it did not lapse. */
+  #beforeLapse: ReadonlyMap<string, number> | null = null;
   #hasGrants = false;
   #isWaiting = false;
   #hasReleased = false;
@@ -38,8 +42,22 @@ export class RateDivision {
     this.#options = options;
   }
 
-  /** Voids all grants, because the instance has just joined, or may have been evicted. */
+  /** Voids all grants, because the instance was evicted. */
   reset(): void {
+    this.#beforeLapse = null;
+    this.#void();
+  }
+
+  /**
+   * Voids all grants, because the lease is over and the instance may have been evicted. If it was not, the first division asks
+   * for the grants that it had and for no more: the other instances may have lapsed as well and ask for theirs.
+   */
+  lapse(): void {
+    this.#beforeLapse ??= new Map([...this.#grants].map(([name, { effective }]) => [name, effective]));
+    this.#void();
+  }
+
+  #void(): void {
     this.#hasGrants = false;
     this.#grants.clear();
     for (const gate of this.#options.gates().values()) gate.rate.setGrant(0);
@@ -77,13 +95,15 @@ export class RateDivision {
    * published or other instances must lower theirs first; otherwise `null`.
    */
   async divide({ token, instances }: ClusterView): Promise<number | null> {
-    const { store } = this.#options;
+    const { store, isSteady } = this.#options;
+    if (isSteady()) this.#beforeLapse = null;
     const wanted: Record<string, { wantedPerSecond: number; limitPerSecond: number }> = {};
     for (const [name, gate] of this.#options.gates()) {
       const { maxPollsPerSecond } = gate.rate;
       const grant = this.#grantOf(name);
       const participants = instances.map((instance) => ({ token: instance.token, calls: instance.shares[name]?.calls ?? 0 }));
-      const wantedPerSecond = divideRate(maxPollsPerSecond, participants).get(token) ?? 0;
+      const dividedPerSecond = divideRate(maxPollsPerSecond, participants).get(token) ?? 0;
+      const wantedPerSecond = Math.min(dividedPerSecond, this.#beforeLapse?.get(name) ?? Infinity);
       if (wantedPerSecond > grant.published) wanted[name] = { wantedPerSecond, limitPerSecond: maxPollsPerSecond };
       else this.#apply(name, wantedPerSecond);
     }

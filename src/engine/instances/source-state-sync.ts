@@ -28,7 +28,15 @@ type State = {
 /** Number of attempts to write a change before it is left to the next sweep. */
 const maxTries = 3;
 
-const noShare: GateShare = { calls: 0, soleAccountId: null, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+const noShare: GateShare = {
+  calls: 0,
+  soleAccountId: null,
+  uncorroborated: 0,
+  recentPolls: 0,
+  recentFailures: 0,
+  lastGoodPollAtMs: null,
+  lastUnknownStatus: null,
+};
 
 /**
  * Synchronises suspension, circuit and throttle of sources between instances. The first instance to observe a change
@@ -172,6 +180,7 @@ function sumShares(shares: readonly (SourceShare | undefined)[]): GateShare {
             recentFailures: sum.recentFailures + share.recentFailures,
             lastGoodPollAtMs:
               share.lastGoodPollAtMs === null ? sum.lastGoodPollAtMs : Math.max(share.lastGoodPollAtMs, sum.lastGoodPollAtMs ?? 0),
+            lastUnknownStatus: sum.lastUnknownStatus ?? share.lastUnknownStatus,
           },
     noShare,
   );

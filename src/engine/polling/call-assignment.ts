@@ -1,11 +1,12 @@
 import type { CallStore, WatchedCall } from "../../ports/stores/call-store.ts";
+import type { InstanceStore } from "../../ports/stores/instance-store.ts";
 import type { Logger } from "../../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
 import type { CallRegistry } from "./call-registry.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
 
 export type CallAssignmentOptions = {
-  readonly store: Pick<CallStore, "loadWatchedCalls" | "releaseCalls">;
+  readonly store: Pick<CallStore, "loadWatchedCalls" | "parkCalls" | "releaseCalls">;
   readonly calls: CallRegistry;
   readonly sourceOf: (call: WatchedCall) => PolledSource<PolledCall>;
   readonly logger: Logger;
@@ -17,12 +18,19 @@ export type CallAssignmentOptions = {
   readonly unschedule: (call: PolledCall) => void;
 };
 
+/** The store's side of a comparison. */
+export type OwnedCalls = Pick<InstanceStore, "listOwnedCallIds" | "loadOwnedCalls">;
+
 const pageSize = 1000;
+/** Longest time until a call is polled whose account was enabled. */
+const resumeWithinMs = 3000;
+/** Ids of a page are short, and read from an index alone. */
+const comparedPageSize = 5000;
 
 /** Assignment of calls to this instance: at its start, by registrations, and by moves between instances. */
 export class CallAssignment {
   readonly #options: CallAssignmentOptions;
-  /** Calls whose release is under way; `isWanted` if they were registered or adopted here meanwhile. */
+  /** Calls that this instance is about to lose; `isWanted` if they were registered or adopted here meanwhile. */
   readonly #leaving = new Map<PolledCall, { isWanted: boolean }>();
   /** Calls whose last release failed. The store may have released them all the same. */
   #unreleased: readonly PolledCall[] = [];
@@ -39,11 +47,54 @@ export class CallAssignment {
     for (const call of added) this.#spread(call);
   }
 
-  /** Adopts assigned calls that are not in memory because an answer of the store was lost; returns their number. */
-  async adoptMissing(): Promise<number> {
+  /**
+   * Compares the calls in memory with those that the store assigns to this instance. Adopts assigned ones that are not in memory,
+   * and drops the others that are. Either is left behind by a lost answer. Resolves with the numbers of both.
+   */
+  async compare(owned: OwnedCalls): Promise<{ readonly adopted: number; readonly dropped: number }> {
+    const { calls } = this.#options;
+    const unseen = new Set(calls.all());
+    const missing: string[] = [];
+    for (let afterCallId: string | null = null; ;) {
+      const ids: readonly string[] = await owned.listOwnedCallIds({ afterCallId, limit: comparedPageSize });
+      for (const callId of ids) {
+        const known = calls.get(callId);
+        if (known === undefined) missing.push(callId);
+        else unseen.delete(known);
+      }
+      afterCallId = ids.at(-1) ?? null;
+      if (ids.length < comparedPageSize) break;
+    }
+    // Calls that move at this moment are not compared: those under way follow with the next comparison.
+    const unowned = [...unseen].filter((call) => !call.isBusy && !call.isDropped);
+    return { adopted: await this.#adoptOwned(missing, owned), dropped: await this.#dropUnowned(unowned, owned) };
+  }
+
+  async #adoptOwned(callIds: readonly string[], owned: OwnedCalls): Promise<number> {
     let adopted = 0;
-    for await (const page of this.#pages()) adopted += this.adopt(page);
+    for (let index = 0; index < callIds.length; index += pageSize)
+      adopted += this.adopt(await owned.loadOwnedCalls(callIds.slice(index, index + pageSize)));
     return adopted;
+  }
+
+  /** Drops those of the calls that the store, asked once more, does not assign to this instance. */
+  async #dropUnowned(suspects: readonly PolledCall[], owned: OwnedCalls): Promise<number> {
+    let dropped = 0;
+    for (let index = 0; index < suspects.length; index += pageSize) {
+      const page = suspects.slice(index, index + pageSize).filter((call) => !call.isDropped && !this.#leaving.has(call));
+      for (const call of page) this.#leaving.set(call, { isWanted: false });
+      try {
+        const stillOwned = new Set((await owned.loadOwnedCalls(page.map(({ callId }) => callId))).map(({ callId }) => callId));
+        for (const call of page) {
+          if (stillOwned.has(call.callId) || call.isDropped || this.#leaving.get(call)?.isWanted === true) continue;
+          this.#forget(call);
+          dropped += 1;
+        }
+      } finally {
+        for (const call of page) this.#leaving.delete(call);
+      }
+    }
+    return dropped;
   }
 
   /**
@@ -80,6 +131,46 @@ export class CallAssignment {
   }
 
   /**
+   * Reads calls again whose account was disabled: those that another account watches stay, as the other's, and the rest leaves
+   * the process. Calls stay as they are if the store does not answer. Never rejects.
+   */
+  async park(given: readonly PolledCall[]): Promise<void> {
+    const { store, calls, schedule, random } = this.#options;
+    const parking = given.filter((call) => !call.isBusy && !call.isDropped && !this.#leaving.has(call));
+    for (const call of parking) this.#hold(call);
+    for (let index = 0; index < parking.length; index += pageSize) {
+      const page = parking.slice(index, index + pageSize);
+      const read = await store.parkCalls(page.map(toRelease)).catch(() => null);
+      const polled = new Map(read?.map((call) => [call.callId, call]));
+      for (const call of page) {
+        const current = polled.get(call.callId);
+        const isWanted = this.#leaving.get(call)?.isWanted === true;
+        this.#leaving.delete(call);
+        call.isBusy = false;
+        if (current !== undefined) call.mergeNewer(current);
+        if (read === null || current !== undefined || isWanted) schedule(call, random() * call.intervalMs);
+        else calls.remove(call);
+      }
+    }
+  }
+
+  /** Takes calls of an account that was enabled, which are polled within a few seconds. */
+  resume(resumed: readonly WatchedCall[]): void {
+    const { calls, schedule, random } = this.#options;
+    for (const watched of resumed) {
+      const known = calls.get(watched.callId);
+      if (known !== undefined) {
+        known.mergeNewer(watched);
+        this.#keep(known);
+        if (known.isBusy || known.isQueued) continue;
+      }
+      const call = known ?? this.#add(watched);
+      call.isFirstPoll = false;
+      schedule(call, random() * Math.min(call.intervalMs, resumeWithinMs));
+    }
+  }
+
+  /**
    * Releases `count` idle calls of the source to other instances, steady ones first. Calls stay here if the store does not
    * accept their release. Returns the ids of those that were registered or adopted here meanwhile: the store may have
    * assigned them to this instance again.
@@ -101,15 +192,11 @@ export class CallAssignment {
 
   async #release(releasing: readonly PolledCall[]): Promise<readonly string[]> {
     const { store, calls, schedule, random } = this.#options;
-    for (const call of releasing) {
-      this.#leaving.set(call, { isWanted: false });
-      call.isBusy = true;
-      this.#options.unschedule(call);
-    }
+    for (const call of releasing) this.#hold(call);
     const wanted: string[] = [];
     for (let index = 0; index < releasing.length; index += pageSize) {
       const page = releasing.slice(index, index + pageSize);
-      const isReleased = await store.releaseCalls(page.map(toRelease)).then(
+      const isReleased = await store.releaseCalls(page.map(toRelease), "balance").then(
         () => true,
         () => false,
       );
@@ -123,6 +210,13 @@ export class CallAssignment {
       }
     }
     return wanted;
+  }
+
+  /** Takes a call out of the schedule while the store decides whether it stays here. */
+  #hold(call: PolledCall): void {
+    this.#leaving.set(call, { isWanted: false });
+    call.isBusy = true;
+    this.#options.unschedule(call);
   }
 
   /** Notes that a call whose release is under way was assigned to this instance again. */
@@ -141,7 +235,7 @@ export class CallAssignment {
     try {
       for (let index = 0; index < leaving.length; index += pageSize) {
         const page = leaving.slice(index, index + pageSize);
-        await store.releaseCalls(page.map(toRelease));
+        await store.releaseCalls(page.map(toRelease), "stop");
         for (const call of page) this.#forget(call);
       }
       return true;

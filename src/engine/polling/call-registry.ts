@@ -49,8 +49,8 @@ export class CallRegistry {
   updateAge(call: PolledCall): void {
     const minIntervalMs = call.ageIntervalMs(this.#clock.nowMs());
     if (minIntervalMs === call.minIntervalMs) return;
-    call.source.gate.rate.changeLoad(call.accountId, call.minIntervalMs, -1);
-    call.source.gate.rate.changeLoad(call.accountId, minIntervalMs, 1);
+    call.source.gate.rate.changeLoad(call.accountId, call.minIntervalMs, -1, call.planWeight);
+    call.source.gate.rate.changeLoad(call.accountId, minIntervalMs, 1, call.planWeight);
     call.minIntervalMs = minIntervalMs;
   }
 
@@ -60,7 +60,7 @@ export class CallRegistry {
     call.isDropped = true;
     gate.queue.remove(call);
     gate.clearUncorroborated(call);
-    gate.rate.changeLoad(call.accountId, call.minIntervalMs, -1);
+    gate.rate.changeLoad(call.accountId, call.minIntervalMs, -1, call.planWeight);
     this.#byId.delete(call.callId);
     this.#bySid.delete(sidKey(name, call.scope, call.callSid));
   }

@@ -21,7 +21,9 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   isBusy = false;
   isDropped = false;
   memory: PollMemory = freshPollMemory;
+  problemDetail: string | null = null;
   minIntervalMs = 0;
+  planWeight = 1;
   readonly source: PolledSource<PolledCall>;
   readonly callId: string;
   readonly callSid: string;
@@ -30,6 +32,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   version: number;
   status: string | null;
   reason: string;
+  details: string | null;
   observedAtMs: number | null;
   lastGoodPollAtMs: number | null;
   oldestWatchAtMs: number;
@@ -37,6 +40,8 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   earliestDeadlineAtMs: number;
   createdAtMs: number;
   needsFirstEvent: boolean;
+  /** See `WatchedCall.isUnfinished`. The call is not polled before its commit is finished. */
+  isUnfinished: boolean;
 
   constructor(source: PolledSource<PolledCall>, call: WatchedCall) {
     this.source = source;
@@ -47,6 +52,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     this.version = call.version;
     this.status = call.status.status;
     this.reason = call.status.reason;
+    this.details = call.status.details;
     this.observedAtMs = call.status.observedAtMs;
     this.lastGoodPollAtMs = call.status.lastGoodPollAtMs;
     this.oldestWatchAtMs = call.oldestWatchAtMs;
@@ -54,6 +60,7 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
     this.createdAtMs = call.createdAtMs;
     this.needsFirstEvent = call.needsFirstEvent;
+    this.isUnfinished = call.isUnfinished;
   }
 
   /** Takes over the state in the store. */
@@ -64,20 +71,28 @@ export class PolledCall implements WheelEntry, QueuedPoll {
     if (call.status.status !== this.status) this.observedAtMs = call.status.observedAtMs;
     this.status = call.status.status;
     this.reason = call.status.reason;
+    this.details = call.status.details;
     this.oldestWatchAtMs = call.oldestWatchAtMs;
     this.youngestWatchAtMs = call.youngestWatchAtMs;
     this.earliestDeadlineAtMs = call.earliestDeadlineAtMs;
     this.needsFirstEvent = call.needsFirstEvent;
+    this.isUnfinished = call.isUnfinished;
   }
 
   get hasAnswered(): boolean {
     return this.status !== null;
   }
 
+  /** Whether the last answer needs no confirmation by the next. */
+  get isSteady(): boolean {
+    return !this.memory.endSeen && this.memory.backwards === null;
+  }
+
   get callStatus(): CallStatus {
     return {
       status: this.status,
       reason: this.reason,
+      details: this.details,
       terminal: false,
       observedAtMs: this.observedAtMs,
       lastGoodPollAtMs: this.lastGoodPollAtMs,
@@ -126,8 +141,8 @@ export class PolledCall implements WheelEntry, QueuedPoll {
   #changeAccount(accountId: string): void {
     if (accountId === this.accountId) return;
     if (!this.isDropped) {
-      this.source.gate.rate.changeLoad(this.accountId, this.minIntervalMs, -1);
-      this.source.gate.rate.changeLoad(accountId, this.minIntervalMs, 1);
+      this.source.gate.rate.changeLoad(this.accountId, this.minIntervalMs, -1, this.planWeight);
+      this.source.gate.rate.changeLoad(accountId, this.minIntervalMs, 1, this.planWeight);
     }
     this.accountId = accountId;
   }

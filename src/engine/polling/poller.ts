@@ -7,7 +7,7 @@ import type { PolledCall } from "./polled-call.ts";
 import { CallRegistry } from "./call-registry.ts";
 import { PollSlots } from "./poll-slots.ts";
 import { PolledSource } from "../sources/polled-source.ts";
-import type { SourceSetup } from "../sources/polled-source.ts";
+import type { PollSchedule, SourceSetup } from "../sources/polled-source.ts";
 import { SourceRegistry } from "../sources/source-registry.ts";
 import { TimingWheel } from "./timing-wheel.ts";
 import { TransitionRecorder } from "./transition-recorder.ts";
@@ -16,13 +16,19 @@ import type { SharedPart } from "../sources/source-gate.ts";
 import type { SourceChange } from "../sources/source-suspension.ts";
 import { LocalTrouble, notStartedRetryMs } from "../runtime/local-trouble.ts";
 import { settledWithin } from "../runtime/timed-waits.ts";
+import type { Metrics } from "../../ports/telemetry.ts";
 
 export type PollerOptions = TransitionRecorderOptions & {
+  readonly metrics: Metrics;
   readonly sources: readonly SourceSetup[];
   /** Called when this instance found that a source was suspended or resumed. */
   readonly onSourceChange: (health: SourceHealth, change: "suspended" | "resumed") => void;
   /** See `SourceDependencies.onShared`. */
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
+  /** Whether the operator has disabled an account: its calls are not polled for it. */
+  readonly isDisabled?: (accountId: string) => boolean;
+  /** Called for each poll that is sent, with the account of the oldest watch. */
+  readonly onPoll?: (accountId: string) => void;
   /** Whether this instance may start work now; the next tick asks again. */
   readonly mayStart?: () => boolean;
   /** Log of local trouble. Shared with the dispatcher, so that trouble of both is logged once. */
@@ -30,12 +36,16 @@ export type PollerOptions = TransitionRecorderOptions & {
   /** 0 to 1. */
   readonly random?: () => number;
   readonly maxPollsInFlight?: number;
+  /** See `SourceDependencies.schedule`. */
+  readonly schedule?: PollSchedule;
 };
 
 /** Polls of all sources in flight at the same time, which bounds sockets and memory when many sources are slow. */
 const maxPollsInFlight = 2000;
 /** Time after its deadline at which a watch ends even though the source cannot be polled. */
 const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
+/** Number of calls of a removed source that one pass ends. */
+const endedPerPass = 500;
 /** Number of calls that one tick looks at for that, so that a closed source with many calls costs each tick little. */
 const deadlineWalkCalls = 5000;
 
@@ -85,8 +95,8 @@ export class Poller {
       calls: this.calls,
       sourceOf: ({ sourceName }) => this.sources.named(sourceName),
       random,
-      pollNow: (call) => this.#pollNow(call),
-      schedule: (call, delayMs) => this.#scheduleNext(call, delayMs),
+      pollNow: (call) => (call.isUnfinished ? void this.#finish(call) : this.#pollNow(call)),
+      schedule: (call, delayMs) => (call.isUnfinished ? void this.#finish(call) : this.#scheduleNext(call, delayMs)),
       unschedule: (call) => {
         this.#wheel.remove(call);
         call.source.gate.queue.remove(call);
@@ -124,6 +134,24 @@ export class Poller {
     if (state === "suspended") this.#publishSourceChange(source, "resumed");
   }
 
+  /**
+   * Stops polling a source that was removed, and ends the watches of its calls as lost, a portion at a time. Called again
+   * while the source is listed as removed, because calls may arrive late from another instance.
+   */
+  endSource(sourceName: string): void {
+    const source = this.sources.removed(sourceName, this.calls.all());
+    if (source === null || this.#stopped !== null || source.gate.rate.calls === 0) return;
+    let ended = 0;
+    for (const call of this.calls.all()) {
+      if (ended >= endedPerPass || !this.#transitions.hasCapacity) return;
+      if (call.source !== source || call.isBusy) continue;
+      ended += 1;
+      this.#wheel.remove(call);
+      source.gate.queue.remove(call);
+      void this.#endLost(call);
+    }
+  }
+
   setSourceRate(sourceName: string, maxPollsPerSecond: number): void {
     const source = this.sources.get(sourceName);
     if (source === undefined) return;
@@ -135,7 +163,9 @@ export class Poller {
   watch(call: WatchedCall): void {
     this.calls.followWallClock();
     const known = this.assignment.watch(call);
-    if (known === null || known.isBusy || known.isQueued) return;
+    if (known === null || known.isBusy) return;
+    if (known.isUnfinished) return void this.#finish(known);
+    if (known.isQueued) return;
     if (known.needsFirstEvent || known.status === null) this.#pollNow(known);
     else this.#scheduleNext(known, known.dueAtMonotonicMs - this.#options.clock.monotonicMs());
   }
@@ -143,6 +173,11 @@ export class Poller {
   /** Applies the state of a call after a watch was removed; `null` if no watch is left. */
   rewatch(callId: string, call: WatchedCall | null): void {
     this.assignment.rewatch(callId, call);
+  }
+
+  /** Stops polling for the accounts that are disabled now. */
+  parkDisabled(): void {
+    void this.assignment.park([...this.calls.all()].filter((call) => this.#isParked(call)));
   }
 
   /** Polls waiting calls of the source, after the rate was raised or the state of another instance was adopted. */
@@ -158,11 +193,12 @@ export class Poller {
     const call = this.calls.get(callId);
     if (call === undefined) {
       const isKnown = this.sources.get(sourceName)?.isUnconfigured === false;
-      return isKnown ? null : { polledAtMs: null, nextPollAtMs: null, problem: "source_suspended" };
+      return isKnown ? null : { polledAtMs: null, nextPollAtMs: null, problem: "source_suspended", problemDetail: null };
     }
     const { clock } = this.#options;
     const nextPollAtMs = call.wheelSlot < 0 ? null : Math.round(clock.nowMs() + call.dueAtMonotonicMs - clock.monotonicMs());
-    return { polledAtMs: call.lastGoodPollAtMs, nextPollAtMs, problem: call.problem };
+    const { problem } = call;
+    return { polledAtMs: call.lastGoodPollAtMs, nextPollAtMs, problem, problemDetail: problem === null ? null : call.problemDetail };
   }
 
   /** Lets rates recover, ends calls that cannot be polled at their deadlines, sets gauges, and repairs missed wake-ups. */
@@ -176,11 +212,22 @@ export class Poller {
       source.gate.tick();
       isAnyClosed ||= source.gate.isClosed;
       const health = source.gate.health();
-      metrics.sourceState(source.name, health.state);
+      // A removed source is in no state, so that no alert is about it.
+      metrics.sourceState(source.name, this.sources.isRemoved(source.name) ? "removed" : health.state);
       metrics.pollInterval(source.name, health.intervalMs);
+      this.#followFreshness(source, health.intervalMs);
       this.#pump(source);
     }
     if (isAnyClosed) this.#expireUnpolled();
+  }
+
+  /** Lets what was learned take effect, and shows the expected delays. Before the first change they are those of the even schedule. */
+  #followFreshness({ name, freshness }: PolledSource<PolledCall>, intervalMs: number): void {
+    const { clock, metrics } = this.#options;
+    freshness?.tick(clock.monotonicMs());
+    const delays = freshness?.delays ?? null;
+    metrics.detectionDelay(name, "learned", delays?.learnedMs ?? intervalMs / 2);
+    metrics.detectionDelay(name, "even", delays?.evenMs ?? intervalMs / 2);
   }
 
   /** Starts no more polls, waits at most `graceMs` for those in flight, and releases the calls. Never rejects. */
@@ -222,11 +269,22 @@ export class Poller {
 
   #enqueue(calls: readonly PolledCall[]): void {
     const sources = new Set<PolledSource<PolledCall>>();
+    const parked: PolledCall[] = [];
     for (const call of calls) {
+      if (this.#isParked(call)) {
+        parked.push(call);
+        continue;
+      }
       call.source.gate.queue.add(call);
       sources.add(call.source);
     }
     for (const source of sources) this.#pump(source);
+    if (parked.length > 0) void this.assignment.park(parked);
+  }
+
+  /** Whether the account for which the call was polled is disabled. An unfinished commit is finished all the same. */
+  #isParked({ accountId, isUnfinished }: PolledCall): boolean {
+    return !isUnfinished && this.#options.isDisabled?.(accountId) === true;
   }
 
   /** Starts the polls that may start now, and sets a timer for the next. */
@@ -264,7 +322,14 @@ export class Poller {
     this.#begin(call);
     let delayMs = source.setup.policy.backoffMaxMs;
     try {
+      if (call.isUnfinished) {
+        await this.#transitions.finish(call);
+        // The source may have asked for a pause meanwhile, so the call waits for another turn.
+        gate.recordNotStarted(call);
+        return this.#end(call, call.isUnfinished || call.isDropped ? call.intervalMs : 0);
+      }
       this.#slots.begin(source);
+      this.#options.onPoll?.(call.accountId);
       const observation = await source.poll(call);
       this.#slots.end(source);
       if (gate !== source.gate) {
@@ -348,6 +413,21 @@ export class Poller {
       const isOverdue = call.isQueued && nowMs - call.earliestDeadlineAtMs >= maxDeadlineWaitMs;
       if (isOverdue && call.source.gate.isClosed) void this.#expire(call, nowMs);
     }
+  }
+
+  async #endLost(call: PolledCall): Promise<void> {
+    this.#begin(call);
+    await this.#transitions.endLost(call, this.#options.clock.nowMs());
+    this.#end(call, call.intervalMs);
+  }
+
+  /** Finishes a commit that another process or an earlier attempt began. Needs no poll, so that a closed source does not hold it up. */
+  async #finish(call: PolledCall): Promise<void> {
+    this.#wheel.remove(call);
+    call.source.gate.queue.remove(call);
+    this.#begin(call);
+    await this.#transitions.finish(call);
+    this.#end(call, this.#random() * call.intervalMs);
   }
 
   async #expire(call: PolledCall, nowMs: number): Promise<void> {

@@ -1,11 +1,11 @@
 import { decideAfterPoll } from "../../domain/calls/poll-decision.ts";
 import type { PollDecision } from "../../domain/calls/poll-decision.ts";
-import type { Observation } from "../../domain/calls/call.ts";
+import type { CallChange, Observation } from "../../domain/calls/call.ts";
 import { isTransientStoreError } from "../../domain/errors.ts";
 import type { CallCommit, CallCommitResult, CallStore } from "../../ports/stores/call-store.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { CommitListener } from "../../ports/commit-listener.ts";
-import type { Logger, Metrics } from "../../ports/telemetry.ts";
+import type { Logger } from "../../ports/telemetry.ts";
 import type { PolledCall } from "./polled-call.ts";
 import type { CallRegistry } from "./call-registry.ts";
 import type { PolledSource } from "../sources/polled-source.ts";
@@ -16,7 +16,6 @@ export type TransitionRecorderOptions = {
   readonly store: CallStore;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly metrics: Metrics;
   /** Listeners of committed transitions. */
   readonly listeners: readonly CommitListener[];
   /**
@@ -70,6 +69,8 @@ export class TransitionRecorder {
     const { lastGoodPollAtMs, confirmed } = decision;
     const endIsWithheld = decision.endsUncorroborated && call.source.gate.isMisconfigured;
     const changes = endIsWithheld ? decision.changes.filter((change) => change.kind !== "end") : decision.changes;
+    const { status, observedAtMs, lastGoodPollAtMs: seenAtMs } = call;
+    const evenMs = call.intervalMs;
     if (changes.length > 0 || (confirmed && call.needsFirstEvent)) {
       const isCommitted = await this.#commit(call, { nowMs, lastGoodPollAtMs, confirmed, changes });
       // Nothing was written, so memory stays as it is and the next poll observes the same.
@@ -77,12 +78,28 @@ export class TransitionRecorder {
     }
     call.memory = decision.memory;
     call.lastGoodPollAtMs = lastGoodPollAtMs;
+    const { freshness } = call.source;
+    if (confirmed && freshness !== null && status !== null && observedAtMs !== null && seenAtMs !== null) {
+      if (call.status === status && !call.isDropped) freshness.recordUnchanged(status, seenAtMs - observedAtMs, nowMs - observedAtMs);
+      else if (hasNewStatus(changes)) freshness.recordChange(status, seenAtMs - observedAtMs, nowMs - observedAtMs, evenMs);
+    }
     return this.#delayAfter(call, decision);
+  }
+
+  /** Writes the rest of an unfinished commit, which another process or an earlier attempt began. Never rejects. */
+  async finish(call: PolledCall): Promise<void> {
+    await this.#whileCounted(call, () => this.#writeRest(call));
   }
 
   /** Ends the watches whose deadline has passed, without another poll. Never rejects. */
   async expire(call: PolledCall, nowMs: number): Promise<void> {
     await this.#commit(call, { nowMs, lastGoodPollAtMs: call.lastGoodPollAtMs, confirmed: false, changes: [{ kind: "expire" }] });
+  }
+
+  /** Ends the watches of a call whose source was removed. Never rejects. */
+  async endLost(call: PolledCall, nowMs: number): Promise<void> {
+    const changes = [{ kind: "end", endReason: "lost", spares: null }] as const;
+    await this.#commit(call, { nowMs, lastGoodPollAtMs: call.lastGoodPollAtMs, confirmed: false, changes });
   }
 
   #decide(call: PolledCall, observation: Observation, nowMs: number): PollDecision {
@@ -100,20 +117,38 @@ export class TransitionRecorder {
 
   /** Returns false if the store refused or is unavailable; then nothing has changed. */
   async #commit(call: PolledCall, outcome: Outcome): Promise<boolean> {
-    const { metrics, logger, listeners } = this.#options;
+    const { store } = this.#options;
+    return this.#whileCounted(call, async () => {
+      const commit = { callId: call.callId, accountId: call.accountId, expectedVersion: call.version, ...outcome };
+      this.#apply(call, await this.#withRetries(call, () => store.commitCall(commit)));
+      await this.#writeRest(call);
+    });
+  }
+
+  /** Writes the portions of an unfinished commit one after the other; the webhooks of each leave once it is committed. */
+  async #writeRest(call: PolledCall): Promise<void> {
+    const { store, clock } = this.#options;
+    while (call.isUnfinished && !call.isDropped && !this.#stopping.signal.aborted) {
+      const { callId, accountId, version: expectedVersion } = call;
+      const portion = () => store.commitPortion({ callId, accountId, expectedVersion, nowMs: clock.nowMs() });
+      this.#apply(call, await this.#withRetries(call, portion));
+    }
+  }
+
+  #apply(call: PolledCall, result: CallCommitResult): void {
+    const { listeners, calls } = this.#options;
+    if (result.call === null) calls.remove(call);
+    else call.merge(result.call);
+    if (result.kind === "stale") return;
+    for (const listener of listeners) listener.committed(result);
+  }
+
+  /** Returns false if the store refused or is unavailable. */
+  async #whileCounted(call: PolledCall, work: () => Promise<void>): Promise<boolean> {
+    const { logger } = this.#options;
     this.#commitsInFlight += 1;
     try {
-      const result = await this.#commitWithRetries(call, {
-        callId: call.callId,
-        accountId: call.accountId,
-        expectedVersion: call.version,
-        ...outcome,
-      });
-      if (result.call === null) this.#options.calls.remove(call);
-      else call.merge(result.call);
-      if (result.kind === "stale") return true;
-      for (const listener of listeners) listener.committed(result);
-      for (const notice of result.notices) metrics.eventCommitted(notice.eventType);
+      await work();
       return true;
     } catch (error) {
       logger.warn({ source: call.source.name, call_id: call.callId, error: String(error) }, "poll.commit_failed");
@@ -123,11 +158,11 @@ export class TransitionRecorder {
     }
   }
 
-  async #commitWithRetries(call: PolledCall, commit: CallCommit): Promise<CallCommitResult> {
-    const { store, clock, outlivesStore = false } = this.#options;
+  async #withRetries(call: PolledCall, write: () => Promise<CallCommitResult>): Promise<CallCommitResult> {
+    const { clock, outlivesStore = false } = this.#options;
     for (let retryMs = commitRetryMinMs; ; retryMs = Math.min(retryMs * 2, commitRetryMaxMs)) {
       try {
-        return await store.commitCall(commit);
+        return await write();
       } catch (error) {
         if (!outlivesStore || !isTransientStoreError(error) || call.isDropped || this.#stopping.signal.aborted) throw error;
         await sleep(clock, retryMs, this.#stopping.signal);
@@ -136,12 +171,23 @@ export class TransitionRecorder {
   }
 
   #delayAfter(call: PolledCall, { next }: PollDecision): number {
-    this.#options.calls.updateAge(call);
-    const { gate, setup } = call.source;
-    // The jitter spreads calls that were registered together. The mean delay is the interval.
-    if (next.kind !== "delay") return call.intervalMs * (0.9 + 0.2 * this.#options.random());
+    const { calls, clock, random } = this.#options;
+    calls.updateAge(call);
+    const { gate, setup, freshness } = call.source;
+    if (next.kind !== "delay") {
+      // The jitter spreads calls that were registered together. The mean delay of the even schedule is the interval.
+      const jitter = 0.9 + 0.2 * random();
+      if (freshness === null) return call.intervalMs * jitter;
+      return freshness.plan(gate.rate, call, clock.nowMs(), clock.monotonicMs() - call.dueAtMonotonicMs, jitter);
+    }
     // A failing call must not be polled more often than the stretched interval of the account's others.
     const intervalMs = gate.rate.intervalMs(call.accountId);
-    return intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, intervalMs) : next.delayMs;
+    const delayMs = intervalMs > setup.intervalMinMs ? Math.max(next.delayMs, intervalMs) : next.delayMs;
+    freshness?.planAfter(gate.rate, call, delayMs);
+    return delayMs;
   }
+}
+
+function hasNewStatus(changes: readonly CallChange[]): boolean {
+  return changes.some(({ kind }) => kind === "status");
 }

@@ -1,3 +1,4 @@
+import type { Actor } from "../../domain/audit.ts";
 import { generateSecret } from "../../domain/webhooks/signature.ts";
 import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
 import type { EndpointChange, EndpointSettings, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
@@ -26,12 +27,12 @@ export class EndpointEditor implements EndpointSettings {
     this.#options = options;
   }
 
-  async patch(account: Account, endpointId: string, change: EndpointChange): Promise<EndpointView | null> {
+  async patch(account: Account, endpointId: string, change: EndpointChange, by: Actor): Promise<EndpointView | null> {
     const { store, secretBox, clock, endpointListener } = this.#options;
     const { headers, ...rest } = change;
     const sealed =
       headers === undefined ? {} : { headers: Object.keys(headers).length === 0 ? null : sealHeaders(secretBox, endpointId, headers) };
-    const view = await store.patchEndpoint({ accountId: account.id, endpointId, patch: { ...rest, ...sealed }, nowMs: clock.nowMs() });
+    const view = await store.patchEndpoint({ accountId: account.id, endpointId, patch: { ...rest, ...sealed }, by, nowMs: clock.nowMs() });
     if (view === null) return null;
     endpointListener.refreshEndpoint(endpointId);
     if (change.state === "enabled") endpointListener.openEndpoint(endpointId);
@@ -44,13 +45,14 @@ export class EndpointEditor implements EndpointSettings {
     endpointId: string,
     request: { readonly graceSeconds: number; readonly signingSecret: string | null },
     keyed: KeyedRequest<RotationOutcome> | null,
+    by: Actor,
   ): Promise<RotationOutcome | IdempotencyKeyInUse> {
     const { idempotency, secretBox, clock, endpointListener } = this.#options;
     const nowMs = clock.nowMs();
     const signingSecret = request.signingSecret ?? generateSecret();
     const previousValidUntilMs = nowMs + request.graceSeconds * 1000;
     const secret = draftSecret(secretBox, signingSecret, nowMs);
-    const rotation = { accountId: account.id, endpointId, secret, previousValidUntilMs, nowMs };
+    const rotation = { accountId: account.id, endpointId, secret, previousValidUntilMs, by, nowMs };
     const run = await idempotency.run(
       keyed,
       (store) => store.rotateSecret,
@@ -62,9 +64,9 @@ export class EndpointEditor implements EndpointSettings {
     return run.outcome;
   }
 
-  async setDefaultSecret(account: Account, signingSecret: string): Promise<void> {
+  async setDefaultSecret(account: Account, signingSecret: string, by: Actor): Promise<void> {
     const { store, secretBox, clock } = this.#options;
     const nowMs = clock.nowMs();
-    await store.setDefaultSecret({ accountId: account.id, secret: draftSecret(secretBox, signingSecret, nowMs), nowMs });
+    await store.setDefaultSecret({ accountId: account.id, secret: draftSecret(secretBox, signingSecret, nowMs), by, nowMs });
   }
 }

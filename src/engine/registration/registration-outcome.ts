@@ -14,12 +14,14 @@ export function watchOutcomeOf(generatedSecret: string | null, result: RegisterW
       return {
         kind: "conflict",
         slug: "watch-differs",
-        detail: `watch ${result.watchId} covers this call and URL with different ${result.fields.join(" and ")}; delete it first or leave them out`,
+        detail: `watch ${result.watchId} covers this call and URL with different ${result.fields.join(" and ")}; send the same (left out is the default), or change or delete that watch first`,
         watchId: result.watchId,
         endpointId: null,
       };
     case "callback_required":
-      return invalid("invalid-request", "/callback_url", "is required, because the account has no hook");
+      return callbackRequired();
+    case "placing_settled":
+      throw new Error("a registration settles no placing");
     default:
       return refusalOf(result);
   }
@@ -54,7 +56,16 @@ export function invalid(slug: Extract<Refusal, { kind: "invalid" }>["slug"], poi
   return { kind: "invalid", slug, errors };
 }
 
-function refusalOf(result: EndpointConflict | QuotaExceeded): Refusal {
+/** Returns the refusal of a watch without a callback URL in an account without a hook. */
+export function callbackRequired(): Refusal {
+  return invalid(
+    "invalid-request",
+    "/callback_url",
+    "is required, because the account has no hook: give a URL, or null if you read the feed (GET /v1/events)",
+  );
+}
+
+export function refusalOf(result: EndpointConflict | QuotaExceeded): Refusal {
   if (result.kind === "quota_exceeded")
     return {
       kind: "forbidden",

@@ -80,6 +80,11 @@ export class LongPollWaiters implements CommitListener {
     });
   }
 
+  /** Answers the waiting requests of an account, as if their time were over. */
+  endAccount(accountId: string): void {
+    for (const { settle } of this.#byAccount.get(accountId) ?? []) settle("timeout");
+  }
+
   stop(): void {
     this.#stopped = true;
     for (const waiters of this.#byAccount.values()) for (const { settle } of waiters) settle("stopping");

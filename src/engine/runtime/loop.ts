@@ -16,6 +16,8 @@ export type LoopOptions = {
 };
 
 const maxBackoffMs = 30_000;
+/** A loop with a longer period tries sooner after a failure, because what it does is late. */
+const firstBackoffMs = 1000;
 
 /**
  * The skeleton of every background loop: start, tick, stop. `stop` may be called twice and resolves when no round is
@@ -84,8 +86,9 @@ export class Loop {
     if (this.#stopped) return;
     this.#timer = this.#options.clock.setTimer(delayMs, () => {
       void this.tick().then(() => {
-        const backoffMs = this.#failures === 0 ? 0 : Math.min(this.#options.everyMs * 2 ** Math.min(this.#failures, 10), maxBackoffMs);
-        this.#wait(Math.max(this.#options.everyMs, backoffMs));
+        const { everyMs } = this.#options;
+        const backoffMs = Math.min(Math.min(everyMs, firstBackoffMs) * 2 ** Math.min(this.#failures, 10), maxBackoffMs);
+        this.#wait(this.#failures === 0 ? everyMs : backoffMs);
       });
     });
   }

@@ -1,7 +1,10 @@
+import type { PollBudget } from "../../domain/freshness/next-poll.ts";
 import { maxMinLevel } from "../../domain/sources/max-min.ts";
 
 /** Up to this number of accounts the rate is divided after every change. Beyond it, changes are gathered. */
 const gatheredFrom = 16;
+/** Bounds of the multiplier of a learned schedule: the quota is at most this many even intervals, and at least their inverse. */
+const maxMultiplier = 8;
 
 /**
  * Calls of one source by account. The source's rate belongs to the accounts in equal parts, and what one does not need the
@@ -42,13 +45,13 @@ export class AccountLoads {
     this.divide();
   }
 
-  /** Adds a call or removes it; `leastIntervalMs` is 0 if the source's own interval applies. */
-  change(accountId: string, leastIntervalMs: number, delta: 1 | -1): void {
+  /** Adds a call or removes it; `leastIntervalMs` is 0 if the source's own interval applies. `weight` is that of its last plan. */
+  change(accountId: string, leastIntervalMs: number, delta: 1 | -1, weight = 1): void {
     const load = this.#byAccount.get(accountId) ?? new SourceLoad();
-    load.change(leastIntervalMs, delta);
+    load.change(leastIntervalMs, delta, weight);
     if (load.calls === 0) this.#byAccount.delete(accountId);
     else this.#byAccount.set(accountId, load);
-    this.#all.change(leastIntervalMs, delta);
+    this.#all.change(leastIntervalMs, delta, weight);
     this.#changesSinceDivision += 1;
     this.#longestIntervalMs = null;
     const accounts = this.#byAccount.size;
@@ -69,9 +72,34 @@ export class AccountLoads {
     if (this.#levelPerSecond === Infinity) return this.#intervalMinMs;
     const load = this.#byAccount.get(accountId);
     if (load === undefined) return Math.max(this.#intervalMinMs, 1000 / this.#levelPerSecond);
-    return load.demandPerSecond(this.#intervalMinMs) <= this.#levelPerSecond
-      ? this.#intervalMinMs
-      : Math.max(this.#intervalMinMs, load.intervalMs(this.#levelPerSecond));
+    return load.stretchedMs(this.#levelPerSecond, this.#intervalMinMs) ?? this.#intervalMinMs;
+  }
+
+  /**
+   * Returns what the account may spend on polls of a call; `null` if the rate does not limit the account. Valid until the
+   * next question, so that a poll allocates nothing. `efficiency` is the part of the rate that repeats may plan with.
+   *
+   * The quota is the multiplier of a learned schedule. A call whose hazard is the mean weighs 1 and is due after the quota.
+   * A plan of another delay weighs quota / delay, so the account's calls plan Σ weight / quota polls a second, and the quota
+   * at which these are the account's part follows from the sum. A changed rate or number of calls takes effect at once, and
+   * a plan changes the sum in the direction of its error by less than the error, so the quota does not oscillate.
+   */
+  budgetOf(accountId: string, leastIntervalMs: number, efficiency: number): PollBudget | null {
+    const load = this.#levelPerSecond === Infinity ? undefined : this.#byAccount.get(accountId);
+    const stretchedMs = load?.stretchedMs(this.#levelPerSecond, this.#intervalMinMs) ?? null;
+    if (load === undefined || stretchedMs === null) return null;
+    const quotaMs = (1000 * load.weight) / (this.#levelPerSecond * efficiency);
+    const { budget } = load;
+    budget.evenMs = Math.max(stretchedMs, leastIntervalMs);
+    budget.minMs = this.#intervalMinMs;
+    budget.quotaMs = Math.min(Math.max(quotaMs, stretchedMs / maxMultiplier), stretchedMs * maxMultiplier);
+    return budget;
+  }
+
+  /** Adds to the weight of an account's plans. */
+  changeWeight(accountId: string, delta: number): void {
+    const load = this.#byAccount.get(accountId);
+    if (load !== undefined) load.weight += delta;
   }
 
   /** Longest interval of all accounts. */
@@ -111,14 +139,23 @@ export class AccountLoads {
 /** Number of calls by the shortest interval that their age allows (0 if the source's own applies). */
 class SourceLoad {
   readonly #callsByLeastMs = new Map<number, number>();
+  /** Sum of the weights of the calls' last plans. */
+  weight = 0;
+  /** Answer of `budgetOf`. */
+  readonly budget = { evenMs: 0, minMs: 0, quotaMs: 0 };
   #calls = 0;
+  /** Rate that `#stretchedMs` is about; `NaN` after a change. */
+  #stretchedAtPerSecond = Number.NaN;
+  #stretchedMs: number | null = null;
 
   get calls(): number {
     return this.#calls;
   }
 
-  change(leastIntervalMs: number, delta: 1 | -1): void {
+  change(leastIntervalMs: number, delta: 1 | -1, weight: number): void {
     this.#calls += delta;
+    this.weight += delta * weight;
+    this.#stretchedAtPerSecond = Number.NaN;
     this.#callsByLeastMs.set(leastIntervalMs, (this.#callsByLeastMs.get(leastIntervalMs) ?? 0) + delta);
   }
 
@@ -127,6 +164,16 @@ class SourceLoad {
     let perSecond = 0;
     for (const [leastMs, calls] of this.#callsByLeastMs) perSecond += (calls * 1000) / Math.max(leastMs, intervalMinMs);
     return perSecond;
+  }
+
+  /** Returns the interval that the rate stretches the calls to; `null` if all fit at the shortest one. */
+  stretchedMs(ratePerSecond: number, intervalMinMs: number): number | null {
+    if (this.#stretchedAtPerSecond !== ratePerSecond) {
+      this.#stretchedAtPerSecond = ratePerSecond;
+      const fits = this.demandPerSecond(intervalMinMs) <= ratePerSecond;
+      this.#stretchedMs = fits ? null : Math.max(intervalMinMs, this.intervalMs(ratePerSecond));
+    }
+    return this.#stretchedMs;
   }
 
   /**

@@ -1,8 +1,22 @@
+import type { PollBudget } from "../../domain/freshness/next-poll.ts";
 import { AccountLoads } from "./account-loads.ts";
-import { SlidingWindowLimiter } from "./sliding-window-limiter.ts";
+import { slackRatio, SlidingWindowLimiter } from "./sliding-window-limiter.ts";
 import { SourceThrottle } from "./source-throttle.ts";
 
 const saturatedIntervalMs = 30 * 60 * 1000;
+/** Wait of due repeats that the plans aim at. With less, tokens of the rate would be lost. */
+const aimedWaitMs = 100;
+/** Part of its distance by which the share of first polls follows the last tick. */
+const firstsSmoothing = 0.1;
+
+/** Fields of a call that its plan reads and writes. */
+export type PlannedCall = {
+  readonly accountId: string;
+  /** Shortest interval that the call's age allows; 0 if the source's own applies. */
+  readonly minIntervalMs: number;
+  /** Weight of the last plan in the account's budget (see `AccountLoads.budgetOf`); 1 if it is even. */
+  planWeight: number;
+};
 
 /**
  * Rate at which this instance polls one source, and the poll intervals that follow from it. The rate is this instance's
@@ -22,6 +36,11 @@ export class PollRate {
   /** Calls that the other instances poll, and the only account that they belong to (`null` if there are several). */
   #remoteCalls = 0;
   #remoteSoleAccountId: string | null = null;
+  /** Part of the rate that plans of repeats may use: without that of first polls, and with less while repeats wait. */
+  #efficiency = 1 / slackRatio;
+  #firstsShare = 0;
+  #firstsSinceTick = 0;
+  #tickedAtMs: number | null = null;
 
   constructor({ maxPollsPerSecond, intervalMinMs }: { readonly maxPollsPerSecond: number; readonly intervalMinMs: number }) {
     this.#maxPollsPerSecond = maxPollsPerSecond;
@@ -51,6 +70,11 @@ export class PollRate {
   /** Rate of the source over all instances. */
   get maxPollsPerSecond(): number {
     return this.#maxPollsPerSecond;
+  }
+
+  /** Shortest interval of the source. */
+  get intervalMinMs(): number {
+    return this.#intervalMinMs;
   }
 
   get grantPerSecond(): number {
@@ -87,8 +111,19 @@ export class PollRate {
   }
 
   /** Adds a call to the load or removes it; `minIntervalMs` is 0 if the source's own interval applies. */
-  changeLoad(accountId: string, minIntervalMs: number, delta: 1 | -1): void {
-    this.#loads.change(accountId, minIntervalMs, delta);
+  changeLoad(accountId: string, minIntervalMs: number, delta: 1 | -1, planWeight = 1): void {
+    this.#loads.change(accountId, minIntervalMs, delta, planWeight);
+  }
+
+  /** Returns what the account of a call may spend on its polls; `null` if the rate does not limit the account. */
+  budgetOf({ accountId, minIntervalMs }: PlannedCall): PollBudget | null {
+    return this.#loads.budgetOf(accountId, minIntervalMs, this.#efficiency);
+  }
+
+  setPlanWeight(call: PlannedCall, weight: number): void {
+    if (weight === call.planWeight) return;
+    this.#loads.changeWeight(call.accountId, weight - call.planWeight);
+    call.planWeight = weight;
   }
 
   applyRemoteCalls(calls: number, soleAccountId: string | null): void {
@@ -121,7 +156,9 @@ export class PollRate {
 
   record(nowMs: number, isFirstPoll: boolean): void {
     this.#rate.record(nowMs);
-    if (isFirstPoll) this.#firstsRate.record(nowMs);
+    if (!isFirstPoll) return;
+    this.#firstsRate.record(nowMs);
+    this.#firstsSinceTick += 1;
   }
 
   isThrottled(nowMs: number): boolean {
@@ -143,16 +180,35 @@ export class PollRate {
     this.#throttle.endStreak();
   }
 
-  /** Lets a throttled rate recover; called about once a second. */
-  tick(nowMs: number): void {
+  /** Lets a throttled rate recover; called about once a second. `waitingRepeats` is the number of due repeats. */
+  tick(nowMs: number, waitingRepeats: number): void {
+    this.#followUse(nowMs, waitingRepeats);
     const { factor } = this.#throttle;
     this.#throttle.recover(nowMs);
     if (this.#throttle.factor !== factor) this.#apply();
     else this.#loads.divide();
   }
 
+  /** Plans less while repeats wait: the excess falls to 1/e in three intervals, slower than plans take effect. */
+  #followUse(nowMs: number, waitingRepeats: number): void {
+    const passedMs = nowMs - (this.#tickedAtMs ?? nowMs);
+    this.#tickedAtMs = nowMs;
+    const ratePerSecond = this.#ratePerSecond;
+    if (passedMs <= 0 || ratePerSecond === 0) return;
+    const share = Math.min(0.5, (this.#firstsSinceTick * 1000) / (passedMs * ratePerSecond));
+    this.#firstsShare += firstsSmoothing * (share - this.#firstsShare);
+    this.#firstsSinceTick = 0;
+    const waitMs = (waitingRepeats * 1000) / ratePerSecond;
+    const settleMs = Math.max(3000, 3 * this.#loads.longestIntervalMs);
+    this.#efficiency = ((1 - this.#firstsShare) / slackRatio) * Math.max(0.5, 1 + (aimedWaitMs - waitMs) / settleMs);
+  }
+
+  get #ratePerSecond(): number {
+    return this.#grantPerSecond * this.#throttle.factor;
+  }
+
   #apply(): void {
-    const rate = this.#grantPerSecond * this.#throttle.factor;
+    const rate = this.#ratePerSecond;
     this.#rate.set(rate);
     this.#firstsRate.set(rate / 2);
     // Until there is a grant, the intervals are those of the whole rate.

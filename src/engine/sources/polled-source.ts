@@ -8,6 +8,9 @@ import type { Logger, Metrics } from "../../ports/telemetry.ts";
 import type { QueuedPoll } from "./fair-poll-queue.ts";
 import { SourceGate } from "./source-gate.ts";
 import type { SharedPart } from "./source-gate.ts";
+import { SourceFreshness } from "./source-freshness.ts";
+import { TriggerTurns } from "./trigger-turns.ts";
+import type { TurnEnd } from "./trigger-turns.ts";
 import type { LocalTrouble } from "../runtime/local-trouble.ts";
 
 /** Everything that is needed to poll a source. */
@@ -27,6 +30,10 @@ export type PollableCall = QueuedPoll &
     readonly dueAtMonotonicMs: number;
     /** Shortest interval that the call's age allows; 0 if the source's own applies. */
     readonly minIntervalMs: number;
+    /** Weight of the call's plan in the budget of its account. */
+    readonly planWeight: number;
+    /** What its last poll failed with; `null` if the poll was good. */
+    problemDetail: string | null;
   };
 
 export type SourceDependencies = {
@@ -39,7 +46,17 @@ export type SourceDependencies = {
    */
   readonly onShared?: (sourceName: string, part: SharedPart) => void;
   readonly localTrouble?: LocalTrouble;
+  /** `even` polls all calls of an account alike; the default is `learned`. */
+  readonly schedule?: PollSchedule;
 };
+
+/** Whether calls that are likelier to change are polled sooner. */
+export type PollSchedule = "learned" | "even";
+
+/** Shortest time between two warnings of one source, because one trouble usually has many calls. */
+const warnEveryMs = 60_000;
+/** Number of unknown words of a source that are logged, because an upstream may send any number of them. */
+const maxUnknownWords = 100;
 
 /** One source with its gate and its connection to the upstream. */
 export class PolledSource<Call extends PollableCall> {
@@ -49,15 +66,24 @@ export class PolledSource<Call extends PollableCall> {
   isUnconfigured = false;
   /** Time of this machine minus that of the upstream; `null` before the first `Date` header. */
   clockSkewMs: number | null = null;
+  /** What was learned about the calls; `null` under the even schedule, and for calls that exist only in this process (sandbox). */
+  readonly freshness: SourceFreshness | null;
   readonly #dependencies: SourceDependencies;
+  readonly #triggerTurns: TriggerTurns;
   readonly #takeToken = () => this.#gate.takeToken();
+  /** Words that were logged. */
+  readonly #unknownWords = new Set<string>();
+  /** When a trouble was last logged as a warning. */
+  #warnedAtMonotonicMs = -Infinity;
   #setup: SourceSetup;
   #gate: SourceGate<Call>;
 
   constructor(setup: SourceSetup, dependencies: SourceDependencies) {
     this.#setup = setup;
     this.#dependencies = dependencies;
+    this.freshness = dependencies.schedule === "even" || setup.source.kind === "sandbox" ? null : new SourceFreshness();
     this.#gate = this.#createGate(setup);
+    this.#triggerTurns = new TriggerTurns(dependencies.clock, () => this.#gate);
   }
 
   get name(): string {
@@ -87,11 +113,24 @@ export class PolledSource<Call extends PollableCall> {
     this.clockSkewMs = null;
     for (const call of calls) {
       oldGate.queue.remove(call);
-      this.#gate.rate.changeLoad(call.accountId, call.minIntervalMs, 1);
+      this.#gate.rate.changeLoad(call.accountId, call.minIntervalMs, 1, call.planWeight);
     }
     oldSource.close().catch((error: unknown) => {
       this.#dependencies.logger.warn({ source: this.name, error: String(error) }, "source.close_failed");
     });
+  }
+
+  /**
+   * Waits for the account's turn of the source's rate to send a trigger in. `closed` if the source is suspended, `late` if no turn
+   * came within `maxWaitMs`, `stopped` if the process is stopping.
+   */
+  waitForTurn(accountId: string, maxWaitMs: number): Promise<TurnEnd> {
+    return this.#triggerTurns.wait(accountId, maxWaitMs);
+  }
+
+  /** Ends the waits of triggers, because the process is stopping. */
+  stopTriggers(): void {
+    this.#triggerTurns.stop();
   }
 
   /** Polls a call that the gate admitted. Never rejects. */
@@ -100,14 +139,17 @@ export class PolledSource<Call extends PollableCall> {
     const { callSource } = this.#setup;
     const lagMs = clock.monotonicMs() - call.dueAtMonotonicMs;
     try {
-      const { observation, upstreamDateMs } = await callSource.poll(call, this.#takeToken);
+      const { observation, upstreamDateMs, correlationId } = await callSource.poll(call, this.#takeToken);
       if (callSource !== this.#setup.callSource) return observation;
       if (observation.kind === "not_started") {
         this.#dependencies.localTrouble?.report(observation);
         return observation;
       }
       if (upstreamDateMs !== null) this.#recordClockSkew(upstreamDateMs);
+      if (observation.kind === "status" && !observation.isMapped) this.#recordUnknown(observation.status);
       metrics.pollFinished(outcomeOf(observation, call), lagMs);
+      if (observation.kind !== "status") this.#recordFailure(call, observation, correlationId);
+      else if (call.problemDetail !== null) call.problemDetail = null;
       return observation;
     } catch (error) {
       logger.error({ source: this.name, call_id: call.callId, error: String(error) }, "poll.failed_unexpectedly");
@@ -115,7 +157,30 @@ export class PolledSource<Call extends PollableCall> {
     }
   }
 
+  /** Keeps and logs what a poll failed with: the first of a trouble as a warning, the others for those who look for them. */
+  #recordFailure(call: Call, observation: Exclude<Observation, { kind: "status" }>, correlationId: string | null): void {
+    const { clock, logger } = this.#dependencies;
+    const detail = describeFailure(observation);
+    const isNew = call.problemDetail === null && isTrouble(observation);
+    call.problemDetail = correlationId === null ? detail : `${detail} (correlation id ${correlationId})`;
+    const nowMs = clock.monotonicMs();
+    const isFirst = isNew && nowMs - this.#warnedAtMonotonicMs >= warnEveryMs;
+    if (isFirst) this.#warnedAtMonotonicMs = nowMs;
+    const line = { source: this.name, call_id: call.callId, outcome: outcomeOf(observation, call), detail, correlation_id: correlationId };
+    if (isFirst) logger.warn(line, "poll.failed");
+    else logger.debug(line, "poll.failed");
+  }
+
+  /** Counts a word that is in no status map, and logs it once. */
+  #recordUnknown(status: string): void {
+    this.#dependencies.metrics.unknownStatus(this.name);
+    if (this.#unknownWords.has(status) || this.#unknownWords.size >= maxUnknownWords) return;
+    this.#unknownWords.add(status);
+    this.#dependencies.logger.warn({ source: this.name, status }, "source.status_unknown");
+  }
+
   async close(): Promise<void> {
+    this.stopTriggers();
     await this.#setup.callSource.close();
   }
 
@@ -130,6 +195,26 @@ export class PolledSource<Call extends PollableCall> {
     // The header has whole seconds; half a second is the expected error.
     this.clockSkewMs = this.#dependencies.clock.nowMs() - upstreamDateMs - 500;
     this.#dependencies.metrics.clockSkew(this.name, this.clockSkewMs);
+  }
+}
+
+/** Whether a failure says something of the upstream. A call that is not found yet, or refused, is judged by itself. */
+function isTrouble({ kind }: Observation): boolean {
+  return kind === "failed" || kind === "unauthorized" || kind === "rate_limited";
+}
+
+function describeFailure(observation: Exclude<Observation, { kind: "status" }>): string {
+  switch (observation.kind) {
+    case "failed":
+      return observation.detail;
+    case "unauthorized":
+      return `answered ${observation.statusCode}`;
+    case "rate_limited":
+      return "answered that its rate is exceeded";
+    case "not_found":
+      return "answered that it does not know the call";
+    case "rejected":
+      return "answered that it refuses the SID";
   }
 }
 

@@ -1,5 +1,5 @@
 /** Stretches the window, so that polls which the network bunches together still arrive within the rate. */
-const slackRatio = 1.01;
+export const slackRatio = 1.01;
 
 /**
  * Limits polls so that no second contains more than the rate (rounded up), even after an idle second: with a rate of n, a

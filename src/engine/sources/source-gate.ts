@@ -74,6 +74,8 @@ export class SourceGate<Entry extends QueuedPoll> {
   readonly #suspension = new SourceSuspension<Entry>();
   readonly #uncorroborated: UncorroboratedCalls<Entry>;
   #remoteUncorroborated = 0;
+  #lastUnknownStatus: string | null = null;
+  #remoteUnknownStatus: string | null = null;
   #inFlight = 0;
   #lastGoodMonotonicMs = -Infinity;
   /** Call of the last parsed 200 here, and time of the last one by any other call. */
@@ -122,9 +124,11 @@ export class SourceGate<Entry extends QueuedPoll> {
   next(): Entry | null {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#inFlight >= this.#maxInFlight || this.rate.waitMs(nowMs) > 0) return null;
+    if (this.triggersWaiting > 0 && !this.#triggerWasLast) return null;
     const entry = this.#suspension.reason === null ? this.#nextOpen(nowMs) : this.#nextProbe(nowMs);
     if (entry === null) return null;
     this.#inFlight += 1;
+    this.#triggerWasLast = false;
     this.rate.record(nowMs, entry.isFirstPoll);
     return entry;
   }
@@ -135,6 +139,21 @@ export class SourceGate<Entry extends QueuedPoll> {
     if (this.isClosed || this.rate.waitMs(nowMs) > 0) return false;
     this.rate.record(nowMs, false);
     return true;
+  }
+
+  /** Number of triggers that wait for a turn. One has the next token, unless one had the last, so that neither polls nor triggers starve. */
+  triggersWaiting = 0;
+  #triggerWasLast = false;
+
+  /** Takes a token of the rate for a trigger, and returns 0; else the time to wait. `null` while the source is closed to all but probes. */
+  takeTriggerTurn(): number | null {
+    if (this.#suspension.reason !== null) return null;
+    const nowMs = this.#options.clock.monotonicMs();
+    const waitMs = this.rate.waitMs(nowMs);
+    if (waitMs > 0) return Math.max(coalesceMs, waitMs);
+    this.rate.record(nowMs, false);
+    this.#triggerWasLast = true;
+    return 0;
   }
 
   /** Time until `next` may return an entry; `null` if it cannot before a poll ends or an entry is added. */
@@ -178,6 +197,7 @@ export class SourceGate<Entry extends QueuedPoll> {
           this.#suspend("upstream_errors", nowMs);
         return "none";
       case "status":
+        if (!observation.isMapped) this.#lastUnknownStatus = observation.status;
         this.#recordGood(entry, nowMs);
         this.rate.recordSuccess();
         this.#uncorroborated.clear();
@@ -216,7 +236,7 @@ export class SourceGate<Entry extends QueuedPoll> {
 
   /** Lets a throttled rate recover; called about once a second. */
   tick(): void {
-    this.rate.tick(this.#options.clock.monotonicMs());
+    this.rate.tick(this.#options.clock.monotonicMs(), this.queue.repeatCount);
   }
 
   /** Returns this instance's part of the source's state; the next heartbeat publishes it. */
@@ -225,7 +245,8 @@ export class SourceGate<Entry extends QueuedPoll> {
     const { lastGoodPollAtMs } = this;
     const { calls, soleAccountId } = this.rate;
     const uncorroborated = this.#uncorroborated.count;
-    return { calls, soleAccountId, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs };
+    const lastUnknownStatus = this.#lastUnknownStatus;
+    return { calls, soleAccountId, uncorroborated, recentPolls: polls, recentFailures: failures, lastGoodPollAtMs, lastUnknownStatus };
   }
 
   /** Applies the state of the source at all other instances, as of a heartbeat. */
@@ -233,6 +254,7 @@ export class SourceGate<Entry extends QueuedPoll> {
     const nowMs = this.#options.clock.monotonicMs();
     this.rate.applyRemoteCalls(remote.calls, remote.soleAccountId);
     this.#remoteUncorroborated = remote.uncorroborated;
+    this.#remoteUnknownStatus = remote.lastUnknownStatus;
     if (remote.lastGoodPollAtMs !== null) {
       const goodMonotonicMs = nowMs - (this.#options.clock.nowMs() - remote.lastGoodPollAtMs);
       // A good poll of any instance corroborates the source for all.
@@ -302,6 +324,7 @@ export class SourceGate<Entry extends QueuedPoll> {
       reason,
       sinceMs: this.#suspension.current?.sinceMs ?? this.#stateSinceMs,
       lastGoodPollAtMs: this.lastGoodPollAtMs,
+      lastUnknownStatus: this.#lastUnknownStatus ?? this.#remoteUnknownStatus,
       intervalMs: Math.round(intervalMs),
     };
   }

@@ -7,6 +7,7 @@ import type { SharedGate } from "./source-gate.ts";
 export class SourceRegistry<Call extends PollableCall> {
   readonly #dependencies: SourceDependencies;
   readonly #byName = new Map<string, PolledSource<Call>>();
+  readonly #removed = new Set<string>();
 
   constructor(dependencies: SourceDependencies) {
     this.#dependencies = dependencies;
@@ -29,9 +30,29 @@ export class SourceRegistry<Call extends PollableCall> {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     this.#dependencies.logger.warn({ source: name }, "poll.source_unknown");
-    const standIn = createStandIn<Call>(name, this.#dependencies);
-    this.add(standIn);
-    return standIn;
+    const created = createStandIn<Call>(name, this.#dependencies);
+    this.#byName.set(name, created);
+    return created;
+  }
+
+  /**
+   * Turns a source that was removed into a stand-in, once, and returns it. `null` if no call of this process has named it.
+   * `calls` are all calls of the process.
+   */
+  removed(name: string, calls: Iterable<Call & { readonly source: PolledSource<Call> }>): PolledSource<Call> | null {
+    const source = this.#byName.get(name) ?? null;
+    this.#removed.add(name);
+    if (source === null || source.isUnconfigured) return source;
+    source.replaceUpstream(
+      standInSetup(name),
+      [...calls].filter((call) => call.source === source),
+    );
+    standIn(source, this.#dependencies);
+    return source;
+  }
+
+  isRemoved(name: string): boolean {
+    return this.#removed.has(name) && this.#byName.get(name)?.isUnconfigured !== false;
   }
 
   /** Gates of the configured sources by name. */
@@ -62,8 +83,9 @@ export class SourceRegistry<Call extends PollableCall> {
     return oldestMs;
   }
 
+  /** Returns the health of all sources, without those that were removed. */
   health(): readonly SourceHealth[] {
-    return [...this.all()].map((source) => source.gate.health());
+    return [...this.all()].filter(({ name }) => !this.isRemoved(name)).map((source) => source.gate.health());
   }
 
   /** Returns the health of all sources with the intervals of one account. */
@@ -87,10 +109,14 @@ export class SourceRegistry<Call extends PollableCall> {
  */
 function createStandIn<Call extends PollableCall>(name: string, dependencies: SourceDependencies): PolledSource<Call> {
   const source = new PolledSource<Call>(standInSetup(name), dependencies);
+  standIn(source, dependencies);
+  return source;
+}
+
+function standIn<Call extends PollableCall>(source: PolledSource<Call>, dependencies: SourceDependencies): void {
   source.isUnconfigured = true;
   source.gate.adoptSuspension({ reason: "misconfigured", sinceMs: dependencies.clock.nowMs() });
   source.gate.setMayProbe(false);
-  return source;
 }
 
 /** Returns the setup of a stand-in. Only its name and interval are used, and its rate never refuses a registration. */
@@ -99,6 +125,7 @@ function standInSetup(name: string): SourceSetup {
     source: { id: "src_absent", name, kind: "unconfigured", maxPollsPerSecond: 100 },
     callSource: {
       poll: () => Promise.reject(new Error(`the source ${name} is not configured`)),
+      sidFault: () => null,
       close: () => Promise.resolve(),
     },
     intervalMinMs: 2000,

@@ -34,7 +34,9 @@ export class SourceThrottle {
     }
     const backoffMs = Math.min(throttleMinMs * 2 ** Math.min(this.#streak, 10), throttleMaxMs);
     this.#streak += 1;
-    this.#untilMs = nowMs + (retryAfterMs ?? backoffMs);
+    // A `Retry-After: 0` asks for no wait, and the answer is a 429 all the same.
+    const askedMs = retryAfterMs ?? 0;
+    this.#untilMs = nowMs + (askedMs > 0 ? askedMs : backoffMs);
     this.#setFactor(Math.max(this.#factor / 2, minRateFactor), nowMs);
   }
 

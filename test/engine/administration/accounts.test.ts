@@ -22,7 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => store.close());
 
-const nameOf = async (apiKey: string) => (await store.findAccountByKey([hash(apiKey)]))?.account.name ?? null;
+const nameOf = async (apiKey: string) => (await store.findAccountByKey([hash(apiKey)], null))?.account?.name ?? null;
 
 test("the key of the environment is the account default's, and another one takes its place", async () => {
   const account = await accounts.ensureDefaultAccount("first-key-of-the-environment");
@@ -39,7 +39,7 @@ test("the key of the environment is the account default's, and another one takes
 test("a revoked key of the environment is valid again with the next start that has it", async () => {
   const account = await accounts.ensureDefaultAccount("key-of-the-environment");
   const [key] = await store.listKeys(account.id);
-  await store.revokeKey({ keyId: key?.id ?? "", nowMs: startMs });
+  await store.revokeKey({ by: null, keyId: key?.id ?? "", accountId: null, nowMs: startMs });
   expect(await nameOf("key-of-the-environment")).toBeNull();
   await accounts.ensureDefaultAccount("key-of-the-environment");
   expect(await nameOf("key-of-the-environment")).toBe("default");

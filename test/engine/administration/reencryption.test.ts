@@ -33,7 +33,12 @@ async function fill() {
   );
   const world = new StoreWorld(store);
   const signingSecret = generateSecret();
-  await store.setDefaultSecret({ accountId: created.accountId, secret: draftSecret(secretBox, generateSecret(), startMs), nowMs: startMs });
+  await store.setDefaultSecret({
+    by: null,
+    accountId: created.accountId,
+    secret: draftSecret(secretBox, generateSecret(), startMs),
+    nowMs: startMs,
+  });
   const endpointOf = (box: SecretBox, id = newId("ep", startMs)) => ({
     id,
     headers: sealHeaders(box, id, { "x-token": "open sesame" }),
@@ -43,8 +48,16 @@ async function fill() {
   const sourceId = newId("src", startMs);
   const source = { id: sourceId, name: "own", accountId: null, kind: "polyai-legacy", baseUrl: "https://api.example" } as const;
   const sealedCredential = secretBox.seal("upstream token", associatedData("credential", sourceId));
-  const rest = { agentId: null, environment: null, maxPollsPerSecond: 1, nowMs: startMs, sealedCredential };
-  await store.setSource({ ...source, ...rest }, null);
+  const rest = {
+    agentId: null,
+    environment: null,
+    definition: null,
+    statusMap: null,
+    maxPollsPerSecond: 1,
+    nowMs: startMs,
+    sealedCredential,
+  };
+  await store.setSource({ by: null, ...source, ...rest }, null);
   return { world, created, signingSecret, endpointOf, sourceId };
 }
 
@@ -54,21 +67,22 @@ describe("a rotation", () => {
     const { secretBox } = await keyringOf(newer, older);
     const result = await reencrypt({ store, secretBox });
     expect(result).toEqual({
-      resealed: { hash_key: 1, signing_key: 1, secret: 2, headers: 1, credential: 1, answer: 0 },
+      resealed: { hash_key: 1, signing_key: 1, secret: 2, headers: 1, credential: 1, answer: 0, placing: 0 },
       unreadable: [],
       remainingKeyIds: [],
     });
     const after = await keyringOf(newer);
     // The API key still authenticates, although only its hash is stored.
-    expect((await store.findAccountByKey([after.hashApiKey(created.key)]))?.account.id).toBe(created.accountId);
+    expect((await store.findAccountByKey([after.hashApiKey(created.key)], null))?.account?.id).toBe(created.accountId);
     const composer = new WebhookComposer({ secretBox: after.secretBox, accounts: store, publicUrl: null, version: "0" });
     await store.patchEndpoint({
+      by: null,
       accountId: created.accountId,
       endpointId: (await store.listEndpoints({ accountId: created.accountId, limit: 1, cursor: null })).data[0]?.endpoint.id ?? "",
       patch: { signatures: ["v1", "v1a"] },
       nowMs: startMs,
     });
-    const composed = await composer.compose(only((await world.see("OUT-1", "queued")).jobs), startMs);
+    const composed = await composer.compose(only((await world.see("OUT-1", "queued")).jobs), { nowMs: () => startMs });
     if (composed.kind !== "webhook") throw new Error(composed.detail);
     const { headers } = composed;
     expect(headers["x-token"]).toBe("open sesame");
@@ -112,7 +126,7 @@ describe("a rotation", () => {
       replaceSealed: async (values) => {
         if (values.some(({ place }) => place === "credential")) {
           const secret = draftSecret(ofService, generateSecret(), startMs);
-          await store.setDefaultSecret({ accountId: created.accountId, secret, nowMs: startMs });
+          await store.setDefaultSecret({ by: null, accountId: created.accountId, secret, nowMs: startMs });
         }
         return store.replaceSealed(values);
       },
@@ -130,7 +144,7 @@ describe("a rotation", () => {
       ...store,
       replaceSealed: async (values) => {
         if (values.some(({ place }) => place === "headers"))
-          await store.patchEndpoint({ accountId: created.accountId, endpointId, patch: { headers }, nowMs: startMs });
+          await store.patchEndpoint({ by: null, accountId: created.accountId, endpointId, patch: { headers }, nowMs: startMs });
         return store.replaceSealed(values);
       },
     };
@@ -143,7 +157,7 @@ describe("a rotation", () => {
     const { created } = await fill();
     const { secretBox: before } = await keyringOf(older);
     const foreign = { ...draftSecret(before, generateSecret(), startMs), id: newId("sec", startMs) };
-    await store.setDefaultSecret({ accountId: created.accountId, secret: foreign, nowMs: startMs });
+    await store.setDefaultSecret({ by: null, accountId: created.accountId, secret: foreign, nowMs: startMs });
     const { secretBox } = await keyringOf(newer, older);
     const result = await reencrypt({ store, secretBox, batchSize: 1 });
     expect(result.unreadable).toEqual([{ place: "secret", id: foreign.id }]);

@@ -65,6 +65,7 @@ describe("one endpoint", () => {
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-late", { url: receiver.url() });
     await world.store.patchEndpoint({
+      by: null,
       accountId: view.watch.accountId,
       endpointId: view.watch.endpointId ?? "",
       patch: { maxPerSecond: 1 },
@@ -85,6 +86,7 @@ describe("one endpoint", () => {
     const { view } = await world.watch("OUT-first", { url: receiver.url() });
     const patch = async (maxInFlight: number) =>
       world.store.patchEndpoint({
+        by: null,
         accountId: view.watch.accountId,
         endpointId: view.watch.endpointId ?? "",
         patch: { maxInFlight },
@@ -198,7 +200,7 @@ describe("one host of an account", () => {
     const busy = (await world.deliveries("OUT-busy-0"))[0]?.delivery.id ?? "";
     const { id: accountId } = await world.registrations.account();
     await world.dispatcher.releaseBuffered(busy);
-    const claimed = await world.store.claimManualRetry({ accountId, deliveryId: busy, nowMs: world.clock.nowMs() });
+    const claimed = await world.store.claimManualRetry({ by: null, accountId, deliveryId: busy, nowMs: world.clock.nowMs() });
     if (claimed.kind !== "claimed") throw new Error(`not claimed: ${claimed.kind}`);
     void world.dispatcher.sendNow(claimed.job);
     await world.settle();
@@ -272,6 +274,7 @@ describe("all endpoints together", () => {
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-first", { url: receiver.url() });
     await world.store.patchEndpoint({
+      by: null,
       accountId: view.watch.accountId,
       endpointId: view.watch.endpointId ?? "",
       patch: { maxPerSecond: 0.1 },
@@ -291,6 +294,7 @@ describe("all endpoints together", () => {
     const receiver = await world.receive();
     const { view } = await world.watch("OUT-first", { url: receiver.url("/slowly") });
     await world.store.patchEndpoint({
+      by: null,
       accountId: view.watch.accountId,
       endpointId: view.watch.endpointId ?? "",
       patch: { maxPerSecond: 0.1 },

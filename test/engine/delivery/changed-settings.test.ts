@@ -13,7 +13,7 @@ async function patch(world: DeliveryWorld, endpointId: string | null, change: En
 /** Commits a change as another instance does: the dispatcher is not notified. */
 async function patchElsewhere(world: DeliveryWorld, endpointId: string | null, change: EndpointPatch): Promise<void> {
   const { id: accountId } = await world.registrations.account();
-  await world.store.patchEndpoint({ accountId, endpointId: endpointId ?? "", patch: change, nowMs: world.clock.nowMs() });
+  await world.store.patchEndpoint({ by: null, accountId, endpointId: endpointId ?? "", patch: change, nowMs: world.clock.nowMs() });
 }
 
 /** Webhooks of a receiver, `flat` or `standard`. */
@@ -121,6 +121,25 @@ describe("a change by this process", () => {
     expect(receiver.received).toHaveLength(9);
     expect(reads.filter((operation) => operation === "readTargets")).toHaveLength(1);
   });
+});
+
+test("a job whose endpoint cannot be read while the store is away is postponed, which is no fault of the service", async () => {
+  const world = await DeliveryWorld.open();
+  const receiver = await world.receive();
+  const { view } = await world.watch("OUT-1", { url: receiver.url() });
+  const { jobs } = await world.registrations.see("OUT-1", "queued");
+  await patch(world, view.watch.endpointId, { format: "flat" });
+  world.beforeStore = (operation) => {
+    if (operation === "readTargets") throw new StoreUnavailableError("away");
+  };
+  world.dispatcher.accept(jobs);
+  await world.settle();
+  expect(receiver.received).toEqual([]);
+  expect(world.lines).toEqual([]);
+  world.beforeStore = () => undefined;
+  await world.clock.advance(second);
+  await world.tick();
+  expect(formatsOf(receiver)).toEqual(["flat"]);
 });
 
 describe("a change by another process", () => {

@@ -23,7 +23,7 @@ const sidOf = (body: string) => (JSON.parse(body) as { readonly data: { readonly
 
 async function patch(world: DeliveryWorld, endpointId: string | null, patch: EndpointPatch): Promise<void> {
   const { id: accountId } = await world.registrations.account();
-  await world.store.patchEndpoint({ accountId, endpointId: endpointId ?? "", patch, nowMs: world.clock.nowMs() });
+  await world.store.patchEndpoint({ by: null, accountId, endpointId: endpointId ?? "", patch, nowMs: world.clock.nowMs() });
 }
 
 describe("a claimed delivery", () => {
@@ -124,6 +124,20 @@ describe("isolation", () => {
   });
 });
 
+test("an attempt begins once its keys are read, and is signed with that time", async () => {
+  const world = await DeliveryWorld.open();
+  const receiver = await world.receive();
+  const { view } = await world.watch("OUT-1", { url: receiver.url() });
+  await patch(world, view.watch.endpointId, { signatures: ["v1", "v1a"] });
+  const reading = latch();
+  world.beforeStore = (operation) => (operation === "getAccount" ? reading.opened : undefined);
+  await world.see("OUT-1", "queued");
+  await world.clock.advanceWithout(3 * second);
+  reading.open();
+  await world.settle();
+  expect(receiver.received.map(({ headers }) => headers["webhook-timestamp"])).toEqual([String(Math.floor(world.clock.nowMs() / 1000))]);
+});
+
 describe("no attempt starts", () => {
   test("for a watch that was removed while its webhook was being signed", async () => {
     const world = await DeliveryWorld.open();
@@ -133,7 +147,13 @@ describe("no attempt starts", () => {
     const reading = latch();
     world.beforeStore = (operation) => (operation === "getAccount" ? reading.opened : undefined);
     await world.see("OUT-1", "queued");
-    await world.store.removeWatch({ accountId: view.watch.accountId, watchId: view.watch.id, purge: false, nowMs: world.clock.nowMs() });
+    await world.store.removeWatch({
+      by: null,
+      accountId: view.watch.accountId,
+      watchId: view.watch.id,
+      purge: false,
+      nowMs: world.clock.nowMs(),
+    });
     world.dispatcher.removed({ watchId: view.watch.id, deliveryIds: [], notices: [] });
     reading.open();
     await world.settle();
@@ -159,7 +179,7 @@ describe("no attempt starts", () => {
     const { view } = await world.hook(receiver.url());
     await world.watch("OUT-1", { url: null });
     const job = only((await world.registrations.see("OUT-1", "queued")).jobs);
-    const removed = await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.clock.nowMs() });
+    const removed = await world.store.removeHook({ by: null, accountId: view.accountId, hookId: view.id, nowMs: world.clock.nowMs() });
     expect(removed.canceledLeased).toEqual([job.deliveryId]);
     world.dispatcher.removed({ watchId: null, deliveryIds: removed.canceledLeased, notices: [] });
     world.dispatcher.accept([job]);
@@ -177,6 +197,7 @@ describe("no attempt starts", () => {
     await world.settle();
     const { delivery } = only(await world.deliveries());
     const claimed = await world.store.claimManualRetry({
+      by: null,
       accountId: view.watch.accountId,
       deliveryId: delivery.id,
       nowMs: world.clock.nowMs(),
@@ -263,15 +284,15 @@ describe("no attempt starts", () => {
   });
 
   test.each([
-    ["drop", 3, "superseded"],
-    ["send", 4, "delivered"],
+    ["drop", 5, "superseded"],
+    ["send", 6, "delivered"],
   ] as const)(
     "for an earlier event that waits here when a later one was delivered and late ones are to %s: %i are sent",
     async (late, sent, status) => {
       const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, 30 * second, hour], orderHoldMs: 10 * second } });
       const answers: (() => void)[] = [];
       const receiver = await world.receive(async ({ number }) => {
-        if (number !== 3) return number === 1 ? 500 : 200;
+        if (number !== 5) return number === 1 || number === 3 ? 500 : 200;
         const { promise, resolve } = Promise.withResolvers<void>();
         answers.push(resolve);
         await promise;
@@ -281,12 +302,16 @@ describe("no attempt starts", () => {
       await patch(world, view.watch.endpointId, { maxInFlight: 1 });
       await world.see("OUT-1", "queued");
       await world.settle();
-      // Another event was delivered since, so the endpoint does not count as failing.
+      // Other events were delivered since, so the endpoint does not count as failing. The first of them brought the earlier event
+      // forward, which failed again.
       await world.addPending([receiver.url()]);
+      await world.settle();
+      await world.watch("OUT-2", { url: receiver.url() });
+      await world.see("OUT-2", "queued");
       await world.see("OUT-1", "calling");
       // The later one is on the wire when the earlier one's next attempt is due.
       await world.clock.advance(30 * second);
-      expect(receiver.received.map(({ body }) => typeOf(body)).slice(2)).toEqual(["call.calling"]);
+      expect(receiver.received.map(({ body }) => typeOf(body)).slice(4)).toEqual(["call.calling"]);
       expect([receiver.unanswered, world.dispatcher.bufferedCount]).toEqual([1, 1]);
       answers[0]?.();
       await world.settle();
@@ -313,7 +338,7 @@ describe("a manual retry", () => {
     expect(receiver.received).toHaveLength(4);
     const waiting = (await world.deliveries())[5]?.delivery.id ?? "";
     const { id: accountId } = await world.registrations.account();
-    const request = { accountId, deliveryId: waiting, nowMs: world.clock.nowMs() };
+    const request = { by: null, accountId, deliveryId: waiting, nowMs: world.clock.nowMs() };
     expect((await world.store.claimManualRetry(request)).kind).toBe("in_flight");
     await world.dispatcher.releaseBuffered(waiting);
     const claimed = await world.store.claimManualRetry(request);
@@ -348,6 +373,7 @@ describe("trouble with the store", () => {
     world.beforeStore = () => undefined;
     await world.clock.advance(2 * second);
     expect(receiver.received).toHaveLength(1);
+    expect(world.lines.filter(({ level }) => level === "error")).toEqual([]);
     expect(only(await world.deliveries()).delivery).toMatchObject({ status: "delivered", attemptCount: 1 });
   });
 

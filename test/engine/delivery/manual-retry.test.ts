@@ -19,7 +19,8 @@ async function openGivenUp() {
   const { delivery } = only(await world.deliveries());
   expect(delivery.status).toBe("exhausted");
   const accept = async () =>
-    expectKind(await world.store.claimManualRetry({ accountId, deliveryId: delivery.id, nowMs: world.clock.nowMs() }), "claimed").job;
+    expectKind(await world.store.claimManualRetry({ by: null, accountId, deliveryId: delivery.id, nowMs: world.clock.nowMs() }), "claimed")
+      .job;
   return { world, answers, receiver, accept, accountId, endpointId: endpointId ?? "" };
 }
 
@@ -39,7 +40,7 @@ test.each([
 test("a retry interrupted by a stop is made after the restart, to a paused endpoint as well", async () => {
   const { world, receiver, accept, accountId, endpointId } = await openGivenUp();
   const job = await accept();
-  await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "paused" }, nowMs: world.clock.nowMs() });
+  await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "paused" }, nowMs: world.clock.nowMs() });
   const stopping = world.dispatcher.stop(0);
   expect(await world.dispatcher.sendNow(job)).toBeNull();
   await stopping;

@@ -55,7 +55,7 @@ test("a manual retry that could not be started is kept as well", async () => {
   await world.settle();
   const { delivery } = only(await world.deliveries());
   world.lacking = "ENOMEM";
-  const request = { accountId: view.watch.accountId, deliveryId: delivery.id, nowMs: world.clock.nowMs() };
+  const request = { by: null, accountId: view.watch.accountId, deliveryId: delivery.id, nowMs: world.clock.nowMs() };
   const { job } = expectKind(await world.store.claimManualRetry(request), "claimed");
   expect(await world.dispatcher.sendNow(job)).toBeNull();
   world.lacking = null;

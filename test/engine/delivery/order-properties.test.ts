@@ -104,7 +104,7 @@ test("order, drops and losses, through random failures, deferrals, crashes and r
           case "remove": {
             const watchId = watches[taken.call] ?? "";
             await world.settle();
-            await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.clock.nowMs() });
+            await world.store.removeWatch({ by: null, accountId, watchId, purge: false, nowMs: world.clock.nowMs() });
             world.dispatcher.removed({ watchId, deliveryIds: [], notices: [] });
             if (!removedAtMs.has(watchId)) removedAtMs.set(watchId, arrivals.length);
             break;

@@ -23,7 +23,7 @@ async function createWorld() {
     releaseDeliveries: (leases, nowMs) => store.releaseDeliveries(leases, nowMs),
     clock,
     logger: silentLogger,
-    poller: { assignment: { adoptMissing: () => Promise.resolve(0) } as never },
+    poller: { assignment: { compare: () => Promise.resolve({ adopted: 0, dropped: 0 }) } as never },
     dispatcher: { leaseTokens: () => held },
   });
   const world = new StoreWorld(store);

@@ -51,7 +51,7 @@ test("slots are never more than the maximum, and a free one goes to the waiting 
 
 /** A call whose status does not change. */
 function watchedCall(sourceName: string, index: number): WatchedCall {
-  const status = { status: "queued", reason: "", terminal: false, observedAtMs: startMs, lastGoodPollAtMs: startMs };
+  const status = { status: "queued", reason: "", details: null, terminal: false, observedAtMs: startMs, lastGoodPollAtMs: startMs };
   return {
     callId: `call_${sourceName}${index}`,
     sourceName,
@@ -65,6 +65,7 @@ function watchedCall(sourceName: string, index: number): WatchedCall {
     youngestWatchAtMs: startMs,
     earliestDeadlineAtMs: startMs + 86_400_000,
     needsFirstEvent: false,
+    isUnfinished: false,
   };
 }
 

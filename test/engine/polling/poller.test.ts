@@ -409,7 +409,12 @@ describe("a source without configuration", () => {
     const problem = "source_suspended";
     expect(world.poller.callProgress(callId, `gone-${worlds}`)).toMatchObject({ polledAtMs: null, problem });
     // The same answer as for a call that no instance has claimed.
-    expect(world.poller.callProgress("call_unknown", `gone-${worlds}`)).toEqual({ polledAtMs: null, nextPollAtMs: null, problem });
+    expect(world.poller.callProgress("call_unknown", `gone-${worlds}`)).toEqual({
+      polledAtMs: null,
+      nextPollAtMs: null,
+      problem,
+      problemDetail: null,
+    });
     expect(world.poller.callProgress("call_unknown", world.source.name)).toBeNull();
     expect([...world.poller.sources.gates.keys()]).toEqual([world.source.name]);
     expect(world.poller.sources.callCount).toBe(0);
@@ -479,7 +484,7 @@ describe("the store", () => {
     await world.watch("OUT-1");
     const call = await world.storedCall(world.commits[0]?.callId ?? "");
     const { callId, accountId, version } = call ?? { callId: "", accountId: "", version: 0 };
-    const changes = [{ kind: "status", status: "calling", reason: "", terminal: false, observedAfterMs: null }] as const;
+    const changes = [{ kind: "status", status: "calling", reason: "", details: null, terminal: false, observedAfterMs: null }] as const;
     await world.commitBehind({
       callId,
       accountId,

@@ -43,7 +43,6 @@ class DirectoryWorld {
           if (this.storeFailure !== null) throw this.storeFailure;
           return store.listSources();
         },
-        setSource: (draft, revision) => store.setSource(draft, revision),
       },
       secretBox,
       logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
@@ -72,8 +71,26 @@ class DirectoryWorld {
       credential === undefined && before !== undefined
         ? before.sealedCredential
         : secretBox.seal(credential ?? "token", associatedData("credential", id));
-    const fresh = { kind: "polyai-legacy", baseUrl: "https://one.example", agentId: null, environment: null } as const;
-    const draft = { accountId: null, maxPollsPerSecond: 100, nowMs: 0, ...fresh, ...before, ...settings, id, name, sealedCredential };
+    const fresh = {
+      kind: "polyai-legacy",
+      baseUrl: "https://one.example",
+      agentId: null,
+      environment: null,
+      definition: null,
+      statusMap: null,
+    } as const;
+    const draft = {
+      by: null,
+      accountId: null,
+      maxPollsPerSecond: 100,
+      nowMs: 0,
+      ...fresh,
+      ...before,
+      ...settings,
+      id,
+      name,
+      sealedCredential,
+    };
     const revision = (await store.listSources()).find((source) => source.name === name)?.revision ?? null;
     expectKind(await store.setSource(draft, revision), "set");
     this.#drafts.set(name, draft);
@@ -128,6 +145,35 @@ describe("a source that is set while the service runs", () => {
     for (const name of ["default", "sandbox"]) await world.set(name);
     await world.directory.refresh();
     expect([world.registrable.size, world.upstreams.size]).toEqual([0, 0]);
+  });
+});
+
+describe("a source that is removed", () => {
+  test("is polled no more, ends its watches as lost, those of calls that arrive late too", async () => {
+    const world = new DirectoryWorld();
+    const upstream = world.upstream("https://one.example");
+    await world.set("shared");
+    await world.set("other", { baseUrl: "https://two.example" });
+    await world.directory.refresh();
+    for (const sid of ["OUT-1", "OUT-2"]) await world.polling.watch(sid, { sourceName: "shared" });
+    await world.polling.watch("OUT-3", { sourceName: "other" });
+    await store.removeSource({ by: null, name: "shared", force: true, nowMs: 0 });
+    await world.directory.refresh();
+    expect([...world.registrable.keys()]).toEqual(["other"]);
+    expect(upstream.isClosed).toBe(true);
+    await world.polling.advance(second);
+    expect(world.polling.notified.toSorted()).toEqual(["1 call.queued", "1 call.queued", "1 call.queued", "2 watch.lost", "2 watch.lost"]);
+    await world.polling.watch("OUT-4", { sourceName: "shared" });
+    await world.directory.refresh();
+    await world.polling.advance(second);
+    expect(world.polling.notified.at(-1)).toBe("1 watch.lost");
+    const polls = upstream.polls.length;
+    await world.polling.advance(minute);
+    expect(upstream.polls).toHaveLength(polls);
+    expect(world.polling.poller.sources.isRemoved("shared")).toBe(true);
+    // Nothing degrades for a source that is no more.
+    expect(world.health("shared")).toBeUndefined();
+    expect(world.logged.filter((line) => line.startsWith("info source.removed"))).toHaveLength(1);
   });
 });
 

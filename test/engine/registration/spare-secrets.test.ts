@@ -1,3 +1,4 @@
+import { commandLine } from "../../../src/domain/audit.ts";
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
@@ -7,7 +8,9 @@ import { unfiltered } from "../../../src/domain/events/event-filter.ts";
 import { KeySequence, useKeys } from "../../../src/domain/ids.ts";
 import { associatedData } from "../../../src/domain/secrets/sealed-identity.ts";
 import { Poller } from "../../../src/engine/polling/poller.ts";
+import { ComputingTurns } from "../../../src/engine/runtime/computing-turns.ts";
 import { Registrar } from "../../../src/engine/registration/registrar.ts";
+import { WatchDrafts } from "../../../src/engine/registration/watch-drafts.ts";
 import { SpareSecrets } from "../../../src/engine/registration/spare-secrets.ts";
 import { Idempotency } from "../../../src/engine/requests/idempotency.ts";
 import type { Account } from "../../../src/ports/stores/account-store.ts";
@@ -79,18 +82,21 @@ class RegistrarWorld {
       ownPorts: () => [],
     });
     this.account = account;
-    this.registrar = new Registrar({
-      store,
-      idempotency: new Idempotency({ store: { ...store, ...observed, underKey }, secretBox, clock }),
-      secretBox,
-      guard,
-      allowHttp: true,
-      clock,
+    const publication = {
       sources: new Map([
-        ["default", { name: "default", scopeOf: () => "", mayUse: () => true, replayable: () => false, restart: () => undefined }],
+        [
+          "default",
+          {
+            name: "default",
+            soleAccountId: null,
+            sidFault: () => null,
+            scopeOf: () => "",
+            mayUse: () => true,
+            replayable: () => false,
+            restart: () => undefined,
+          },
+        ],
       ]),
-      quotas: { ...noQuotas, maxActiveWatches: 12 },
-      watchDeadlineMs: 3_600_000,
       poller: new Poller({
         sources: [],
         store,
@@ -102,6 +108,22 @@ class RegistrarWorld {
       }),
       listeners: [],
       endpointListener: { reopenEndpoint: () => undefined },
+    };
+    const quotas = { ...noQuotas, maxActiveWatches: 12 };
+    this.registrar = new Registrar({
+      store,
+      idempotency: new Idempotency({
+        store: { ...store, ...observed, underKey },
+        secretBox,
+        clock,
+        keyedHash: (text) => text,
+        maxStoredBytes: 0,
+      }),
+      drafts: new WatchDrafts({ secretBox, guard, allowHttp: true, quotas, watchDeadlineMs: 3_600_000, ...publication }),
+      clock,
+      turns: new ComputingTurns(clock),
+      quotas,
+      ...publication,
     });
   }
 
@@ -143,14 +165,16 @@ class RegistrarWorld {
 const secretsOf = (drafts: readonly { readonly endpoint: EndpointDraft | null }[]): readonly string[] =>
   drafts.map(({ endpoint }) => endpoint?.generatedSecret.id ?? "");
 
-const endpointFields = { format: null, headers: null, filter: unfiltered };
+const endpointFields = { format: null, request: null, headers: null, filter: unfiltered };
 const urlOf = (n: number) => `http://127.0.0.1:9/${n}`;
 const watchRequest = (callSid: string, url: number, signingSecret: string | null = null): WatchRequest => ({
   ...endpointFields,
   callSid,
   callbackUrl: urlOf(url),
+  needsHook: false,
   signingSecret,
   metadata: {},
+  trace: null,
   sourceName: "default",
   expiresAtMs: null,
 });
@@ -190,7 +214,12 @@ async function run({ registrar, account }: RegistrarWorld, given: typeof request
       return registrar.registerBatch(account, requests, keyed("/v1/watches/batch"));
     }
     default:
-      return registrar.registerHook(account, { ...endpointFields, url: urlOf(url), urlKey: "url", signingSecret }, keyed("/v1/hooks"));
+      return registrar.registerHook(
+        account,
+        { ...endpointFields, url: urlOf(url), urlKey: "url", signingSecret },
+        keyed("/v1/hooks"),
+        commandLine,
+      );
   }
 }
 

@@ -19,12 +19,14 @@ beforeEach(async () => {
 });
 afterEach(() => world.store.close());
 
-function idempotencyWith(keys = oneKey): Idempotency {
+function idempotencyWith(keys = oneKey, maxStoredBytes = 0): Idempotency {
   const parsed = parseEncryptionKeys(keys);
   return new Idempotency({
     store: world.store,
     secretBox: createSecretBox(parsed.kind === "keys" ? parsed.keys : []),
     clock: new FakeClock(),
+    keyedHash: (text) => `keyed ${text}`,
+    maxStoredBytes,
   });
 }
 
@@ -69,6 +71,22 @@ describe("a key", () => {
       expect(await idempotency.take(request)).toEqual({ kind: "key_taken", by: "same_request", answer });
     const blind = idempotencyWith(otherKey);
     for (let again = 0; again < 2; again++) await expect(blind.take(request)).rejects.toMatchObject({ code: "secret-unreadable" });
+  });
+
+  test("of another body opens no stored answer, however large that is", async () => {
+    const idempotency = idempotencyWith();
+    await registerNothing(idempotency);
+    // A process that cannot open the answer answers the mismatch all the same.
+    const blind = idempotencyWith(otherKey);
+    expect(await blind.take({ ...request, bodyHash: "another" })).toEqual({ kind: "key_taken", by: "other_request" });
+    expect(await registerNothing(blind, { bodyHash: "another" })).toEqual({ kind: "key_taken", by: "other_request" });
+  });
+
+  test("whose account has no room for another answer does nothing, and its repeats are answered", async () => {
+    const idempotency = idempotencyWith(oneKey, 1);
+    expect((await registerNothing(idempotency)).kind).toBe("ran");
+    expect(await registerNothing(idempotency, { key: "b" })).toEqual({ kind: "key_taken", by: "no_room", retryAfterMs: 86_400_000 });
+    expect(await registerNothing(idempotency)).toEqual({ kind: "key_taken", by: "same_request", answer });
   });
 
   test("is read by every encryption key that is configured", async () => {

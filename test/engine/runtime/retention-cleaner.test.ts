@@ -29,24 +29,29 @@ async function withEndedWatches(count: number): Promise<void> {
 
 const watchesLeft = async () => (await world.store.readStats()).watchesByStatus["completed"];
 
-/** Advances the clock until the round is over. Returns its duration in ms. */
-async function roundOf(cleaner: RetentionCleaner): Promise<number> {
+/**
+ * Advances the clock until the round is over. Returns its duration in ms. The clock stands still during a batch of the real
+ * store if `isAtStore` says so, because how long it takes depends on the machine.
+ */
+async function roundOf(cleaner: RetentionCleaner, isAtStore = () => false): Promise<number> {
   const startedMs = clock.monotonicMs();
   const round = cleaner.tick().then(() => "over");
-  while ((await Promise.race([round, setImmediate("running")])) !== "over") await clock.advance(5);
+  while ((await Promise.race([round, setImmediate("running")])) !== "over") if (!isAtStore()) await clock.advance(5);
   return clock.monotonicMs() - startedMs;
 }
 
 test("goes on while there is more, batch by batch", async () => {
   await withEndedWatches(75);
   const batches: number[] = [];
+  let isAtStore = false;
   const store: RetentionStore = {
     deleteExpired: (request) => {
       batches.push(request.limit);
-      return world.store.deleteExpired(request);
+      isAtStore = true;
+      return world.store.deleteExpired(request).finally(() => (isAtStore = false));
     },
   };
-  await roundOf(new RetentionCleaner({ store, clock, logger: silentLogger, retentionDays }));
+  await roundOf(new RetentionCleaner({ store, clock, logger: silentLogger, retentionDays }), () => isAtStore);
   expect(await watchesLeft()).toBe(0);
   expect(batches.length).toBeGreaterThanOrEqual(4);
   expect(Math.max(...batches)).toBeLessThanOrEqual(20);

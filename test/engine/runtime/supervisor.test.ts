@@ -49,7 +49,20 @@ test("a loop whose rounds fail backs off and ends the process like one that hang
   });
   await clock.advance(62_000);
   expect(broken()).not.toBeNull();
-  expect(rounds).toBeLessThan(6);
+  // After 0, 2, 6, 14, 30 and 60 s.
+  expect(rounds).toBe(6);
+});
+
+test("a loop that the store refused tries again before its period is over", async () => {
+  let rounds = 0;
+  const { clock } = supervised(() => {
+    rounds += 1;
+    if (rounds === 1) throw new StoreUnavailableError("away");
+  });
+  await clock.advance(2500);
+  expect(rounds).toBe(2);
+  await clock.advance(5000);
+  expect(rounds).toBe(3);
 });
 
 test("a process that resumes after a standstill gives every loop its full time again", async () => {

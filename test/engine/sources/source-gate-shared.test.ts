@@ -7,7 +7,15 @@ import { FakeClock } from "../../harness/fake-clock.ts";
 import { broken, fine, missing, queuedPoll, unauthorized } from "../../harness/polling.ts";
 
 const limited: Observation = { kind: "rate_limited", retryAfterMs: 7000 };
-const nothing: GateShare = { calls: 0, soleAccountId: null, uncorroborated: 0, recentPolls: 0, recentFailures: 0, lastGoodPollAtMs: null };
+const nothing: GateShare = {
+  calls: 0,
+  soleAccountId: null,
+  uncorroborated: 0,
+  recentPolls: 0,
+  recentFailures: 0,
+  lastGoodPollAtMs: null,
+  lastUnknownStatus: null,
+};
 
 const entry = (isFirstPoll = true) => queuedPoll({ isFirstPoll });
 

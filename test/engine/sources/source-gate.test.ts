@@ -5,9 +5,10 @@ import { SourceGate } from "../../../src/engine/sources/source-gate.ts";
 import type { SourceGateOptions } from "../../../src/engine/sources/source-gate.ts";
 import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
+import { seen } from "../../harness/observations.ts";
 import { queuedPoll } from "../../harness/polling.ts";
 
-const fine: Observation = { kind: "status", status: "calling", reason: "" };
+const fine: Observation = seen("calling");
 const missing: Observation = { kind: "not_found" };
 const broken: Observation = { kind: "failed", code: "server_error", detail: "HTTP 500" };
 const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
@@ -336,13 +337,16 @@ describe("429", () => {
     expect(world.state).toBe("ok");
   });
 
-  test("without one it backs off, doubling while 429s go on, and answers of the same moment count once", async () => {
+  test.each([
+    ["without one", null],
+    ["with a Retry-After of 0 s", 0],
+  ])("%s it backs off, doubling while 429s go on, and answers of the same moment count once", async (_name, retryAfterMs) => {
     const world = new GateWorld(64);
     const waits: (number | null)[] = [];
     for (let round = 0; round < 8; round++) {
       world.queue(repeat(), repeat());
       const taken = world.takeAll();
-      for (const entry of taken) world.gate.record(entry, limited());
+      for (const entry of taken) world.gate.record(entry, limited(retryAfterMs));
       world.queue(repeat());
       waits.push(world.gate.waitMs);
       await world.clock.advance(world.gate.waitMs ?? 0);

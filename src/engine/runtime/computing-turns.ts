@@ -1,0 +1,52 @@
+import { FairQueue } from "../../domain/fair-queue.ts";
+import type { Clock } from "../../ports/clock.ts";
+import type { Turns } from "../../ports/turns.ts";
+
+/** Items of a request that are computed in one turn. */
+const sliceSize = 100;
+
+/**
+ * One computation in each turn of the event loop, accounts in turn. Between two of them the loop takes what has arrived, so
+ * any number of batches side by side delays other requests by one slice a turn. Who waits is bounded by the requests that
+ * are under way.
+ */
+export class ComputingTurns implements Turns {
+  readonly #clock: Pick<Clock, "nextTurn">;
+  readonly #waiting = new FairQueue<() => void>();
+  #isScheduled = false;
+
+  constructor(clock: Pick<Clock, "nextTurn">) {
+    this.#clock = clock;
+  }
+
+  async map<Item, Result>(
+    accountId: string,
+    items: readonly Item[],
+    map: (item: Item, index: number) => Result,
+  ): Promise<readonly Result[]> {
+    if (items.length <= sliceSize) return items.map(map);
+    const results: Result[] = [];
+    for (let from = 0; from < items.length; from += sliceSize) {
+      await this.#take(accountId);
+      for (const [offset, item] of items.slice(from, from + sliceSize).entries()) results.push(map(item, from + offset));
+    }
+    return results;
+  }
+
+  #take(accountId: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(accountId, resolve, 1);
+    this.#schedule();
+    return promise;
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#waiting.size === 0) return;
+    this.#isScheduled = true;
+    this.#clock.nextTurn(() => {
+      this.#isScheduled = false;
+      this.#waiting.take()?.();
+      this.#schedule();
+    });
+  }
+}

@@ -4,6 +4,7 @@ import type { Json } from "../harness/service/client.ts";
 import { apiKey } from "../harness/service/environment.ts";
 import { startService } from "../harness/service/service.ts";
 import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
+import { startPlacingUpstream } from "./placing-upstream.ts";
 import { Visitor } from "./visitor.ts";
 
 export const arrivedSid = "OUT-arrived";
@@ -22,9 +23,18 @@ export async function accountOnShow(words = "as given") {
   const upstream = await simulatedUpstream();
   const failing = { status: 500 };
   const [good, bad] = [await startCallbacks(), await startCallbacks(() => ({ status: failing.status, body: words }))];
-  const { client, url } = await startService({
-    environment: { ...upstream.environment("polyai-legacy"), RETRY_SCHEDULE: "0s", API_MAX_PER_SECOND: "0" },
+  const placing = await startPlacingUpstream(upstream.url, () => upstream.trigger({ scenario: "slow" }));
+  const service = await startService({
+    database: "sqlite-file",
+    environment: {
+      ...upstream.environment("polyai-legacy"),
+      POLYAI_BASE_URL: placing.url,
+      RINGBACK_MAY_PLACE: "true",
+      RETRY_SCHEDULE: "0s",
+      API_MAX_PER_SECOND: "0",
+    },
   });
+  const { client, url } = service;
   const post = async (path: string, body: Json) => {
     const answer = await client.post(path, body);
     expect([answer.status, answer.text]).toEqual([201, answer.text]);
@@ -48,11 +58,23 @@ export async function accountOnShow(words = "as given") {
   await expect
     .poll(async () => (await client.list("/v1/deliveries")).map(({ status }) => status).toSorted(), { timeout: 10_000 })
     .toEqual(["delivered", "delivered", "delivered", "exhausted"]);
+  placing.lose(true);
+  const call = { call: { to_number: "+441234567890" }, callback_url: null, metadata };
+  expect((await client.post("/v1/calls", call, { "idempotency-key": "may-ring" })).status).toBe(502);
+  placing.lose(false);
+  await post("/v1/keys", { name: "crm" });
+  await post("/v1/portal-links", { can: "look" });
   const [lost = {}] = await client.list(`/v1/deliveries?watch_id=${String(givenUp["id"])}&status=exhausted`);
   return {
     url,
     client,
     read,
+    placing,
+    /** With a key of the operator, at the view of the whole service. */
+    signInAsOperator: async () => {
+      const { key } = await service.command<{ key: string }>(["key", "create", "--operator"]);
+      return Visitor.signedIn(url, key);
+    },
     signIn: () => Visitor.signedIn(url, apiKey),
     /** What came in where webhooks are refused. */
     received: bad.received,

@@ -29,7 +29,7 @@ test("clicks lead from the start page to a watch, to its delivery, and to an eve
   expect(await visitor.press("link", "Hooks")).toContain(account.hookId);
 
   await visitor.press("link", "Overview");
-  await visitor.fill("Call SID, webhook-id or any other id", String(account.received[0]?.headers["webhook-id"]));
+  await visitor.fill("Call SID, webhook-id, any other id, or metadata", String(account.received[0]?.headers["webhook-id"]));
   expect(await visitor.press("button", "Find")).toContain("Reason: as given");
   expect(visitor.path).toBe(`/dashboard/watches/${account.givenUp.id}`);
 
@@ -77,6 +77,25 @@ test("what was given up since yesterday is recovered", async () => {
   expect(await visitor.press("button", "Recover")).toContain("Requeued with a new retry schedule.");
   await expect.poll(() => lostDelivery(account)).toMatchObject({ status: "delivered" });
   expect(account.received).toHaveLength(2);
+});
+
+test("a sandbox call is placed, and a watch is registered", async () => {
+  const account = await accountOnShow();
+  const visitor = await account.signIn();
+  await visitor.press("link", "Calls");
+  await visitor.page.select("#scenario_new", "slow");
+  expect(await visitor.press("button", "Place the sandbox call")).toMatch(/OUT-sandbox-slow-.*The call was placed and is watched\./s);
+  expect(await account.client.list("/v1/placings")).toMatchObject([{ source: "sandbox", state: "placed" }, { state: "unknown" }]);
+  await visitor.press("link", "Watches");
+  await visitor.fill("SID of the call", arrivedSid);
+  await visitor.fill("Metadata, one pair a line: lead_id=00Q5g000", "lead_id=1\nteam=a=b");
+  expect(await visitor.press("button", "Register the watch")).toContain("The call is watched.");
+  expect(await account.read(`/v1${visitor.path.replace("/dashboard", "").split("?")[0] ?? ""}`)).toMatchObject({
+    call_sid: arrivedSid,
+    callback_url: null,
+    metadata: { lead_id: "1", team: "a=b" },
+  });
+  expect(visitor.faults).toEqual([]);
 });
 
 test("a watch is deleted, and erased when that is ticked", async () => {

@@ -1,8 +1,9 @@
+import axe from "axe-core";
 import type { SerializedAXNode } from "puppeteer-core";
 import type { Visitor } from "./visitor.ts";
 
 /** A small phone, a tablet, and a screen just wide enough for tables. */
-const widthsPx = [360, 800, 1025];
+const widthsPx = [360, 800, 1201];
 
 /** What a person has to operate, as the accessibility tree calls it. */
 const operable = new Set(["link", "button", "textbox", "combobox", "checkbox", "DateTime", "DisclosureTriangle"]);
@@ -29,6 +30,21 @@ const faintText = `(() => {
     })
     .map((element) => element.innerText);
 })()`;
+
+/** What axe finds that is serious or critical. A page refreshes itself only if a person asked for that, and has a link that stops it. */
+const axeFaults = (options: object) => `axe.run(document, ${JSON.stringify({ resultTypes: ["violations"], iframes: false, ...options })})
+  .then(({ violations }) => violations.filter(({ impact }) => impact === "serious" || impact === "critical")
+    .flatMap(({ id, nodes }) => nodes.map(({ target }) => id + ": " + target.join(" "))))`;
+/** The other scheme has other colours, and the same of everything else. */
+const axeOptions = {
+  light: { rules: { "meta-refresh": { enabled: false } } },
+  dark: { runOnly: { type: "rule", values: ["color-contrast", "link-in-text-block"] } },
+};
+
+/** Controls that can be seen and that the Tab key does not reach, or reaches out of order. */
+const unreachable = `[...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")]
+  .filter((control) => control.checkVisibility() && control.tabIndex !== 0)
+  .map((control) => control.outerHTML.slice(0, 80))`;
 
 /** Latin words that run from right to left: something before them turned them round. */
 const turnedWords = `(() => {
@@ -62,8 +78,13 @@ export async function complaintsOf(visitor: Visitor): Promise<readonly string[]>
     if (beyondPx > 0) complaints.push(`${beyondPx} px beyond ${width}`);
   }
   for (const word of await visitor.evaluate<readonly string[]>(turnedWords)) complaints.push(`turned round: ${word}`);
-  for (const value of ["light", "dark"]) {
+  for (const control of await visitor.evaluate<readonly string[]>(unreachable)) complaints.push(`out of reach of the keyboard: ${control}`);
+  // It runs through the debugger, so that no policy of the page keeps it out.
+  await visitor.evaluate(axe.source);
+  for (const value of ["light", "dark"] as const) {
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value }]);
+    for (const fault of await visitor.evaluate<readonly string[]>(axeFaults(axeOptions[value])))
+      complaints.push(`axe when it is ${value}: ${fault}`);
     for (const text of await visitor.evaluate<readonly string[]>(faintText)) complaints.push(`faint when it is ${value}: ${text}`);
   }
   return [...complaints, ...visitor.faults.splice(0)];

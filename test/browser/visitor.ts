@@ -30,7 +30,11 @@ export class Visitor {
       // Chromium's own pictures, as in a field for a time, are `data:`.
       if (asked !== origin && protocol !== "data:") this.faults.push(`elsewhere: ${request.url()}`);
     });
-    page.on("requestfailed", (request) => void this.faults.push(`failed: ${request.url()} ${request.failure()?.errorText ?? ""}`));
+    page.on("requestfailed", (request) => {
+      // A live page breaks off its stream, and perhaps a fetch of itself, when it is left.
+      if (["eventsource", "fetch"].includes(request.resourceType()) && request.failure()?.errorText === "net::ERR_ABORTED") return;
+      this.faults.push(`failed: ${request.url()} ${request.failure()?.errorText ?? ""}`);
+    });
     page.on("response", (response) => {
       const path = pathOf(response.url());
       // Where no policy forbids it Chromium asks for a picture of its own accord, some time.

@@ -3,20 +3,13 @@ import type { MiddlewareHandler } from "hono";
 import type { HttpDependencies } from "../operations/dependencies.ts";
 import { refuseOptions } from "../operations/request-guards.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
-import { addDeliveryList } from "./pages/delivery-list.ts";
-import { addDeliveryPages } from "./pages/delivery-page.ts";
-import { addEndpointActions } from "./endpoint-actions.ts";
-import { addEndpointList } from "./pages/endpoint-list.ts";
-import { addEndpointPage } from "./pages/endpoint-page.ts";
-import { addFind } from "./search.ts";
+import { addAccountPages } from "./account-pages.ts";
 import { guard } from "./session/session-guard.ts";
-import { addHookPages } from "./pages/hook-pages.ts";
-import { addOverview } from "./pages/overview.ts";
+import { addOperatorPages } from "./operator/operator-pages.ts";
 import { pageHeaders } from "./page.ts";
+import { OpenStreams } from "./session/open-streams.ts";
 import { Sessions } from "./session/session.ts";
 import { addSignIn, signInPath } from "./session/sign-in.ts";
-import { addWatchList } from "./pages/watch-list.ts";
-import { addWatchPages } from "./pages/watch-page.ts";
 
 /**
  * Creates the dashboard, to be mounted at `/dashboard`. Its pages are rendered on the server and work without a script.
@@ -27,20 +20,13 @@ import { addWatchPages } from "./pages/watch-page.ts";
 export function createDashboard(dependencies: HttpDependencies, limitRate: MiddlewareHandler): Hono<DashboardEnv> {
   const dashboard = new Hono<DashboardEnv>({ strict: true });
   const sessions = new Sessions(dependencies);
+  const streams = new OpenStreams();
   dashboard.use(pageHeaders(dependencies.publicUrl), refuseOptions, guard(sessions, dependencies.publicUrl));
   // The sign-in has a limit of its own, because the account is not known yet.
   dashboard.use((c, next) => (c.req.path === signInPath ? next() : limitRate(c, next)));
 
-  addSignIn(dashboard, sessions, dependencies);
-  addOverview(dashboard, dependencies);
-  addFind(dashboard, dependencies);
-  addWatchList(dashboard, dependencies);
-  addWatchPages(dashboard, dependencies);
-  addDeliveryList(dashboard, dependencies);
-  addDeliveryPages(dashboard, dependencies);
-  addEndpointList(dashboard, dependencies);
-  addEndpointPage(dashboard, dependencies);
-  addEndpointActions(dashboard, dependencies);
-  addHookPages(dashboard, dependencies);
+  addSignIn(dashboard, { sessions, streams }, dependencies);
+  addAccountPages(dashboard, dependencies, streams);
+  addOperatorPages(dashboard, dependencies);
   return dashboard;
 }

@@ -29,6 +29,13 @@ const toneByState: Readonly<Record<string, "good" | "bad" | "wait">> = {
   slowed: "wait",
   suspended: "bad",
   circuit_open: "bad",
+  // Placings, keys and portal links.
+  sending: "wait",
+  placed: "good",
+  unknown: "bad",
+  valid: "good",
+  unused: "wait",
+  open: "good",
 };
 
 /** Renders a state as a word with a colour. */
@@ -45,6 +52,19 @@ export function definitionList(list: readonly (readonly [label: string, value: C
         ? ""
         : html`<dt>${label}</dt>
             <dd>${value}</dd>`,
+    )}
+  </dl>`;
+}
+
+/** Renders a few numbers in large type. */
+export function tiles(list: readonly (readonly [label: string, value: Content])[]): Html {
+  return html`<dl class="tiles">
+    ${list.map(
+      ([label, value]) =>
+        html`<div>
+          <dt>${label}</dt>
+          <dd>${value}</dd>
+        </div>`,
     )}
   </dl>`;
 }
@@ -97,16 +117,30 @@ export function pager(
   return first === null && next === null ? "" : html`<nav class="actions" aria-label="Pages">${first} ${next}</nav>`;
 }
 
+/** Renders the link to a whole list as CSV, with its filters. */
+export function csvLink(path: string, filters: Readonly<Record<string, string | undefined>>): Html {
+  return html`<p><a href="${pathWith(`${path}.csv`, filters)}" download>Download as CSV</a></p>`;
+}
+
 /** Builds a path with the parameters that have a value. */
 export function pathWith(path: string, parameters: Readonly<Record<string, string | undefined>>): string {
   const set = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "");
   return set.length === 0 ? path : `${path}?${new URLSearchParams(set).toString()}`;
 }
 
-/** Renders text unchanged, with its line breaks. */
-export function preformatted(text: string): Html {
+/** Renders text unchanged, with its line breaks. One that may be long is scrolled, with the keyboard too. */
+export function preformatted(text: string, isLong = false): Html {
   // The HTML parser drops the first line break after the tag, so one is added.
+  if (isLong) return html`<pre tabindex="0">${`\n${text}`}</pre>`;
   return html`<pre>${`\n${text}`}</pre>`;
+}
+
+/** Characters that change the text direction of the rest of a line. */
+const directionMarks = /[\u202a-\u202e\u2066-\u2069]/g;
+
+/** Writes the marks that turn the direction of writing as `\u` escapes. */
+export function withVisibleMarks(text: string): string {
+  return text.replaceAll(directionMarks, (mark) => `\\u${mark.charCodeAt(0).toString(16)}`);
 }
 
 /** Renders a URL or other long text, which may break anywhere. Never renders a link, because the text comes from outside. */
@@ -114,12 +148,12 @@ export function longText(text: string): Html {
   return html`<span class="long">${text}</span>`;
 }
 
-/** Renders a call SID in a table; it may break anywhere. */
+/** Renders a call SID in one line. One that is too long for it is cut on the screen alone. */
 export function sidText(callSid: string): Html {
-  return html`<span class="sid">${callSid}</span>`;
+  return html`<span class="sid" title="${callSid}">${callSid}</span>`;
 }
 
-type Resource = "watches" | "deliveries" | "endpoints" | "hooks";
+type Resource = "watches" | "events" | "deliveries" | "endpoints" | "hooks";
 
 /** Returns the path of the page of a resource. */
 export function pathOf(kind: Resource, id: string): string {
@@ -135,8 +169,17 @@ export function linkTo(kind: Resource, id: string, text: Content = id): Html {
 export function selectOf(name: string, choices: readonly string[], chosen: string | undefined): Html {
   return html`<select id="${name}" name="${name}">
     <option value="">any</option>
-    ${choices.map((choice) =>
-      choice === chosen ? html`<option value="${choice}" selected>${choice}</option>` : html`<option value="${choice}">${choice}</option>`,
-    )}
+    ${optionsOf(choices, chosen)}
   </select>`;
+}
+
+/** Renders the options of a choice, each with its value or a label of its own. */
+export function optionsOf(
+  choices: readonly string[] | readonly (readonly [value: string, label: string])[],
+  chosen: string | undefined,
+): readonly Html[] {
+  return choices.map((choice) => {
+    const [value, label] = typeof choice === "string" ? [choice, choice] : choice;
+    return value === chosen ? html`<option value="${value}" selected>${label}</option>` : html`<option value="${value}">${label}</option>`;
+  });
 }

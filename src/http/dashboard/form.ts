@@ -1,5 +1,7 @@
 import type { Context } from "hono";
 import { html } from "hono/html";
+import { holdsScope } from "../../domain/secrets/key-scopes.ts";
+import type { KeyScope } from "../../domain/secrets/key-scopes.ts";
 import { ProblemError } from "../operations/problem.ts";
 import { readBody } from "../operations/request-body.ts";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
@@ -24,19 +26,44 @@ export function formTokenOf(form: URLSearchParams): string {
   return form.get(tokenField) ?? "";
 }
 
-/** Renders a button that posts an action, with the fields it needs. */
+/** Whether the session may do what needs the scope. */
+export function mayUse(c: Context<DashboardEnv>, scope: KeyScope): boolean {
+  const { scopes, accountId } = c.get("session").key;
+  return accountId !== null && holdsScope(scopes, scope);
+}
+
+/** Renders a button that posts an action, with the fields it needs; nothing if the session's key does not have the scope. */
 export function actionForm(
   c: Context<DashboardEnv>,
   {
+    scope,
     action,
     label,
     fields = "",
     danger = false,
-  }: { readonly action: string; readonly label: string; readonly fields?: Html | string; readonly danger?: boolean },
+    buttonName,
+    more = "",
+  }: {
+    /** `null`: every session may. */
+    readonly scope: KeyScope | null;
+    readonly action: string;
+    readonly label: string;
+    readonly fields?: Html | string;
+    readonly danger?: boolean;
+    /** Name of the button for screen readers, where several buttons have the same label. */
+    readonly buttonName?: string;
+    /** Further buttons, behind the one that posts the action. */
+    readonly more?: Html | string;
+  },
 ): Html {
+  if (scope !== null && !mayUse(c, scope)) return html``;
+  const tone = danger ? "danger" : "plain";
+  const button =
+    buttonName === undefined
+      ? html`<button type="submit" class="${tone}">${label}</button>`
+      : html`<button type="submit" class="${tone}" aria-label="${buttonName}">${label}</button>`;
   return html`<form method="post" action="${action}">
     <input type="hidden" name="${tokenField}" value="${c.get("session").formToken}" />
-    ${fields}
-    <button type="submit" class="${danger ? "danger" : "plain"}">${label}</button>
+    ${fields} ${more === "" ? button : html`<div class="actions">${button} ${more}</div>`}
   </form>`;
 }

@@ -26,8 +26,9 @@ export function pageProblemOf(problem: Problem): PageProblem {
 
 const signInTexts = {
   firstVisit: "Sign in with an API key of your account.",
-  sessionOver: "The session has ended: its 12 hours have passed, or its key was revoked. Sign in again.",
-  keyUnknown: "This key is not valid: it is unknown or was revoked.",
+  sessionOver:
+    "The session has ended: its 12 hours have passed, its key was revoked or expired, or its account was disabled. Sign in again.",
+  keyUnknown: "This key is not valid: it is unknown, expired or was revoked.",
 };
 
 /** Problem of a request without a session. */

@@ -2,36 +2,67 @@ import { createHash } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { html, raw } from "hono/html";
 import type { DashboardEnv, Html } from "./dashboard-env.ts";
-import { actionForm } from "./form.ts";
+import { scriptName } from "./live/live-script.ts";
+import type { FoundPortalLink } from "../../ports/stores/portal-store.ts";
+import { actionForm, mayUse } from "./form.ts";
+import { operatorPath } from "./operator/operator-path.ts";
 import { referrerPolicyFor } from "./session/request-origin.ts";
 import type { Session } from "./session/session.ts";
 import { style } from "./style.ts";
 
-const sections = [
+const accountSections = [
   { path: "/dashboard", label: "Overview" },
   { path: "/dashboard/watches", label: "Watches" },
+  { path: "/dashboard/events", label: "Events" },
+  { path: "/dashboard/calls", label: "Calls" },
   { path: "/dashboard/deliveries", label: "Deliveries" },
   { path: "/dashboard/endpoints", label: "Endpoints" },
   { path: "/dashboard/hooks", label: "Hooks" },
+  { path: "/dashboard/sources", label: "Sources" },
+];
+
+/** Sections for keys with the scope `admin`. */
+const adminSections = [
+  { path: "/dashboard/keys", label: "Keys" },
+  { path: "/dashboard/portal-links", label: "Portal links" },
+  { path: "/dashboard/audit", label: "Audit" },
+];
+
+const operatorSections = [
+  { path: operatorPath, label: "Service" },
+  { path: `${operatorPath}/accounts`, label: "Accounts" },
+  { path: `${operatorPath}/audit`, label: "Audit" },
 ];
 
 export type Page = {
   readonly title: string;
   readonly body: Html;
-  /** Whether the page offers to refresh itself every few seconds. */
-  readonly refreshable?: boolean;
+  /** Path of the stream that says when the page has changed; it has parts to keep up to date. Without a script it offers to reload itself. */
+  readonly live?: string;
 };
 
 const refreshSeconds = 10;
 const contentPolicy = [
   "default-src 'none'",
+  "script-src 'self'",
+  "connect-src 'self'",
   `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
   "form-action 'self'",
   "base-uri 'none'",
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** Headers of every answer under `/dashboard`, redirects and errors included: no script, no frame, no cache, no referrer. */
+/** Replaces the ban of frames by the origins that a portal link names. Stands before `pageHeaders`, so that it has the last word. */
+export const frameAncestorsHeaders: MiddlewareHandler<{ Variables: { portal: FoundPortalLink } }> = async (c, next) => {
+  await next();
+  const found = c.get("portal") as FoundPortalLink | undefined;
+  const ancestors = found?.link.frameAncestors ?? [];
+  if (ancestors.length === 0) return;
+  c.res.headers.set("content-security-policy", contentPolicy.replace("frame-ancestors 'none'", `frame-ancestors ${ancestors.join(" ")}`));
+  c.res.headers.delete("x-frame-options");
+};
+
+/** Headers of every answer under `/dashboard`, redirects and errors included: no script but ours, no frame, no cache, no referrer. */
 export function pageHeaders(publicUrl: string | null): MiddlewareHandler<DashboardEnv> {
   return async (c, next) => {
     await next();
@@ -41,19 +72,19 @@ export function pageHeaders(publicUrl: string | null): MiddlewareHandler<Dashboa
     headers.set("x-frame-options", "DENY");
     headers.set("cross-origin-opener-policy", "same-origin");
     headers.set("cross-origin-resource-policy", "same-origin");
-    headers.set("cache-control", "no-store");
+    if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
   };
 }
 
-/** Renders a page. It has one style sheet, no script, and loads nothing from another host. */
+/** Renders a page. It has one style sheet, no script but that of live pages, and loads nothing from another host. */
 export function page(
   c: Context<DashboardEnv>,
-  { title, body, refreshable = false }: Page,
+  { title, body, live }: Page,
   { status = 200, headers = {} }: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
 ): Response | Promise<Response> {
   // There is no session before the guard has run, although the type has one.
   const session = c.get("session") as Session | undefined;
-  const refreshes = refreshable && c.req.query("refresh") === "on";
+  const refreshes = live !== undefined && c.req.query("refresh") === "on";
   const document = html`<!doctype html>
     <html lang="en">
       <head>
@@ -63,17 +94,19 @@ export function page(
         ${refreshes ? html`<meta http-equiv="refresh" content="${refreshSeconds}" />` : ""}
         <title>${title} · Ringback</title>
         ${raw(`<style>${style}</style>`)}
+        ${live === undefined || refreshes ? "" : html`<script src="${`/dashboard/${scriptName}`}" data-stream="${live}" defer></script>`}
       </head>
       <body>
         ${session === undefined ? "" : navigation(c, session)}
-        <main id="main">${body} ${refreshable ? refreshLink(c.req.path, refreshes) : ""}</main>
+        <main id="main">${body} ${live === undefined ? "" : refreshLink(c.req.path, refreshes)}</main>
         <footer>All times are UTC. Request <code>${c.get("requestId")}</code></footer>
       </body>
     </html>`;
   return c.html(document, status as 200, { ...headers });
 }
 
-function navigation(c: Context<DashboardEnv>, { account }: Session): Html {
+function navigation(c: Context<DashboardEnv>, { account, key }: Session): Html {
+  const sections = account === null ? operatorSections : [...accountSections, ...(mayUse(c, "admin") ? adminSections : [])];
   const current = sections.findLast(({ path }) => c.req.path === path || c.req.path.startsWith(`${path}/`));
   return html`<a class="skip" href="#main">Skip to content</a>
     <header>
@@ -87,19 +120,16 @@ function navigation(c: Context<DashboardEnv>, { account }: Session): Html {
           )}
         </nav>
         <div class="who">
-          <span class="quiet">Account ${account.name}</span>
-          ${actionForm(c, { action: "/dashboard/sign-out", label: "Sign out" })}
+          <span class="quiet">${account === null ? `Operator, key ${key.name}` : `Account ${account.name}`}</span>
+          ${actionForm(c, { scope: null, action: "/dashboard/sign-out", label: "Sign out" })}
         </div>
       </div>
     </header>`;
 }
 
 function refreshLink(path: string, refreshes: boolean): Html {
-  return html`<p class="quiet">
-    ${
-      refreshes
-        ? html`Refreshes every ${refreshSeconds} s. <a href="${path}">Stop</a>`
-        : html`<a href="${`${path}?refresh=on`}">Refresh every ${refreshSeconds} s</a>`
-    }
-  </p>`;
+  if (refreshes) return html`<p class="quiet">Refreshes every ${refreshSeconds} s. <a href="${path}">Stop</a></p>`;
+  return html`<noscript>
+    <p class="quiet"><a href="${`${path}?refresh=on`}">Refresh every ${refreshSeconds} s</a></p>
+  </noscript>`;
 }

@@ -43,3 +43,25 @@ function awayText(iso: string, nowMs: number): string {
   const awayMs = Date.parse(iso) - nowMs;
   return awayMs > 0 ? `in ${spanText(awayMs)}` : `${spanText(-awayMs)} ago`;
 }
+
+/** Formats a duration with the precision of its unit: `120 ms`, `1.2 s`, `3.5 min`. */
+export function durationText(durationMs: number): string {
+  if (durationMs < 1000) return `${Math.round(durationMs)} ms`;
+  const unit = units.find(({ ms }) => durationMs >= ms) ?? { name: "s", ms: 1000 };
+  const value = durationMs / unit.ms;
+  return `${value < 10 ? rounded(value, 1) : Math.round(value)} ${unit.name}`;
+}
+
+/** Formats a number of things per minute. */
+export function rateText(rate: number): string {
+  return rate >= 10 ? Math.round(rate).toLocaleString("en-US") : String(rounded(rate, rate < 1 ? 2 : 1));
+}
+
+/** Formats a percentage. One that is not all is never shown as 100 %. */
+export function percentText(percent: number): string {
+  return `${percent >= 100 ? 100 : Math.floor(percent * 10) / 10} %`;
+}
+
+function rounded(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}

@@ -103,7 +103,9 @@ test("an endpoint is paused and enabled, and what waited is sent", async () => {
   expect(said(await carryOut(`${endpoint}/state`, { state: "enabled" }))).toContain("Enabled: pending deliveries are sent now");
   expect((await send("GET", `/v1/endpoints/${endpointId}`)).body["state"]).toBe("enabled");
   await expect.poll(() => target.webhooks).toBeGreaterThan(0);
-  for (const state of ["disabled", "", "odd"]) expect((await submit(`${endpoint}/state`, { state })).status).toBe(422);
+  expect(said(await carryOut(`${endpoint}/state`, { state: "disabled" }))).toContain("Disabled: nothing is sent.");
+  expect((await send("GET", `/v1/endpoints/${endpointId}`)).body["state"]).toBe("disabled");
+  for (const state of ["", "odd"]) expect((await submit(`${endpoint}/state`, { state })).status).toBe(422);
 });
 
 test("a delivery is tried once more, now", async () => {

@@ -29,8 +29,8 @@ export async function openDashboard({ store, ...parts }: Parameters<typeof creat
     fingerprints: [hashApiKey(key)],
     nowMs: startMs,
   });
-  const authentication = new Authenticator({ store: world.store, hashApiKey, clock });
-  const { request, logged } = createTestApi({
+  const authentication = new Authenticator({ store: world.store, hashApiKey, clock, onUsed: () => {} });
+  const { request, stream, logged } = createTestApi({
     store: { ...world.store, ...store },
     authentication: { findByKey: (given) => authentication.findByKey(given) },
     secretBox,
@@ -43,7 +43,7 @@ export async function openDashboard({ store, ...parts }: Parameters<typeof creat
   const post = (path: string, fields: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = {}) =>
     ask(path, { method: "POST", body: new URLSearchParams(fields), headers: { "sec-fetch-site": "same-origin", ...headers } });
 
-  return { clock, world, account, secretBox, ask, post, logged, keyId };
+  return { clock, world, account, secretBox, ask, post, stream, logged, keyId };
 }
 
 export type OpenDashboard = Awaited<ReturnType<typeof openDashboard>>;
@@ -51,7 +51,7 @@ export type OpenDashboard = Awaited<ReturnType<typeof openDashboard>>;
 /** `name=value` of the session's cookie in an answer. */
 export function cookieOf({ headers }: Answer): string {
   const [cookie = ""] = String(headers["set-cookie"] ?? "").split(";", 1);
-  if (!cookie.startsWith("ringback_session=")) throw new Error("no session was begun");
+  if (!/^(?:ringback_session|__Secure-ringback)=/.test(cookie)) throw new Error("no session was begun");
   return cookie;
 }
 

@@ -8,10 +8,13 @@ import { linksOf, skeletonOf, unescaped } from "./page-text.ts";
 
 const ours = /^(?:\/dashboard(?:[/?][^"'<>\\\s]*)?|#main)$/;
 const allowedTags = new Set(
-  "!doctype html head meta title style body a header div span nav main footer form input select option button label h1 h2 h3 p dl dt dd table thead tbody tr th td time code pre ol ul li br bdi".split(
+  "!doctype html head meta title style body a header div span nav main footer form input select textarea option button label h1 h2 h3 p dl dt dd table thead tbody tr th td time code pre ol ul li br bdi details summary fieldset legend strong em section script noscript b svg path rect figure figcaption caption".split(
     " ",
   ),
 );
+
+/** The one script, which the dashboard itself serves. */
+const ownScript = /<script src="\/dashboard\/live-[0-9a-f]{16}\.js" data-stream="[^"]*" defer><\/script>/;
 
 const attacks = [
   "<script>alert(1)</script>",
@@ -96,8 +99,19 @@ async function pagesOf({ world, ask }: OpenDashboard, strangers: Strangers): Pro
     "delivery to the hook": `/deliveries/${toHook.deliveryId}`,
     endpoints: "/endpoints",
     endpoint: `/endpoints/${view.watch.endpointId}`,
+    "change an endpoint": `/endpoints/${view.watch.endpointId}/edit`,
+    "rotate a secret": `/endpoints/${view.watch.endpointId}/rotate`,
+    calls: "/calls",
+    sources: "/sources",
+    keys: "/keys",
+    "portal links": "/portal-links",
+    audit: "/audit",
+    "a bad time": `/audit?since=${encodeURIComponent(name)}`,
+    "a new hook": "/hooks/new",
     hooks: "/hooks",
     "delete hook": `/hooks/${hook.id}/delete`,
+    events: "/events",
+    event: `/events/${events?.data[0]?.event.id}`,
     found: `/find?q=${events?.data[0]?.event.id}`,
     "a notice": `/hooks?notice=${encodeURIComponent(name)}`,
     "a filter": `/deliveries?endpoint_id=${encodeURIComponent(name.slice(0, 60).toWellFormed())}&watch_id=${encodeURIComponent(metadata.slice(0, 60).toWellFormed())}`,
@@ -134,17 +148,25 @@ describe("what strangers write is text", () => {
     await fc.assert(
       fc.asyncProperty(strangers, async (written) => {
         const pages = await pagesOf(dashboard, written);
-        for (const [title, page] of pages) {
-          expect([title, skeletonOf(page)]).toEqual([title, skeletonOf(expected.get(title) ?? "")]);
+        for (const [title, whole] of pages) {
+          const page = whole.replace(ownScript, "<script></script>");
+          expect([title, skeletonOf(whole)]).toEqual([title, skeletonOf(expected.get(title) ?? "")]);
           expect([title, linksOf(page).filter((link) => !ours.test(link))]).toEqual([title, []]);
-          expect([title, page.match(/ (?:on\w+|style|src|srcdoc)=/gi)?.filter(isAttribute(page)) ?? []]).toEqual([title, []]);
+          expect([
+            title,
+            page
+              .replace(ownScript, "")
+              .match(/ (?:on\w+|style|src|srcdoc)=/gi)
+              ?.filter(isAttribute(page)) ?? [],
+          ]).toEqual([title, []]);
         }
         const watch = unescaped(pages.get("watch") ?? "");
         for (const text of [written.metadata, written.reason, written.detail]) expect(watch).toContain(text);
         expect(unescaped(pages.get("delivery") ?? "")).toContain(written.excerpt);
         expect(unescaped(pages.get("endpoint") ?? "")).toContain(written.url);
       }),
-      { numRuns: 60 },
+      // A quotation within a detail was once read as one of the service's own sentence.
+      { numRuns: 60, examples: [[{ ...benign, detail: '""b' }]] },
     );
   }, 120_000);
 

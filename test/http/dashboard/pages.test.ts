@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { StoreUnavailableError } from "../../../src/domain/errors.ts";
 import type { Endpoint } from "../../../src/domain/deliveries/endpoint.ts";
 import { newId } from "../../../src/domain/ids.ts";
-import { answered, minute, only, second, secretDraft } from "../../harness/store-drafts.ts";
+import { answered, minute, only, placingDraft, second, secretDraft } from "../../harness/store-drafts.ts";
 import { hashApiKey, key, openDashboard, signIn } from "./dashboard-world.ts";
 import { linksOf, textOf } from "./page-text.ts";
 
@@ -37,6 +37,20 @@ async function failingDashboard() {
     endpointId: view.watch.endpointId ?? "",
   };
 }
+
+test("a webhook of a template is shown as it is sent, and its format wherever formats are", async () => {
+  const dashboard = await openDashboard();
+  const { world } = dashboard;
+  const request = '{"method":"PUT","content_type":"text/plain","body":"<{{data.call_sid}}> is {{data.status}}"}';
+  const { view } = await world.watch("OUT-1", { url, endpoint: { format: "template", request } });
+  const { deliveryId } = only((await world.see("OUT-1", "queued")).jobs);
+  const { get } = await signIn(dashboard);
+  const delivery = await get(`/dashboard/deliveries/${deliveryId}`);
+  expect(textOf(delivery.text)).toContain("current format, template.");
+  expect(delivery.text).toContain("&lt;OUT-1&gt; is queued");
+  expect(textOf((await get(`/dashboard/watches/${view.watch.id}`)).text)).toContain("format template");
+  expect(textOf((await get(`/dashboard/endpoints/${view.watch.endpointId ?? ""}`)).text)).toContain("Format template");
+});
 
 describe("a watch", () => {
   test("says what became of the call and of each webhook, and what to do", async () => {
@@ -125,7 +139,7 @@ describe("an endpoint", () => {
     ["enabled", "Pause", true],
   ])("that is %s can be changed back", async (state, label, isTestable) => {
     const { get, world, account, endpointId } = await failingDashboard();
-    await world.store.patchEndpoint({ accountId: account.id, endpointId, patch: { state }, nowMs: world.nowMs });
+    await world.store.patchEndpoint({ by: null, accountId: account.id, endpointId, patch: { state }, nowMs: world.nowMs });
     const { text } = await get(`/dashboard/endpoints/${endpointId}`);
     expect(text).toContain(`>${label}</button>`);
     expect(text.includes("Send a test webhook")).toBe(isTestable);
@@ -197,7 +211,7 @@ describe("lists", () => {
 
   test.each([
     "/dashboard/watches?status=odd",
-    "/dashboard/watches?call_sid=nope",
+    "/dashboard/watches?call_sid=a%00b",
     "/dashboard/watches?cursor=x",
     "/dashboard/deliveries?status=a&status=b",
   ])("%s is 422 and says what is wrong", async (path) => {
@@ -219,6 +233,21 @@ describe("what is pasted into the search", () => {
     expect(await target(endpointId)).toBe(`/dashboard/endpoints/${endpointId}`);
     expect(await target(events?.data[0]?.event.id ?? "")).toBe(`/dashboard/watches/${watchId}`);
     expect(await target("wch_//elsewhere.example\r\nx: y")).toBe("/dashboard/watches/wch_%2F%2Felsewhere.example%0D%0Ax%3A%20y");
+    const { view: hook } = await world.hook("https://crm.example/hook");
+    const hookPage = textOf((await get(`/dashboard/find?q=${hook.id}`)).text);
+    for (const text of [hook.id, "https://crm.example/hook"]) expect(hookPage).toContain(text);
+    const draft = placingDraft(account.id, world.nowMs);
+    await world.store.createPlacing(draft);
+    expect(textOf((await get(`/dashboard/find?q=${draft.id}`)).text)).toContain(`Placing ${draft.id} State sending`);
+    expect(await target("lead_id:00Q5g000")).toBe(`/dashboard/watches/${watchId}`);
+    await world.watch("OUT-2", { metadata: { lead_id: "00Q5g000" } });
+    expect(await target("lead_id = 00Q5g000")).toBe("/dashboard/watches?metadata=lead_id+%3D+00Q5g000");
+    const list = await get("/dashboard/watches?metadata=lead_id:00Q5g000");
+    expect(sids(list.text).toSorted()).toEqual(["OUT-1", "OUT-2"]);
+    expect((await get("/dashboard/watches?metadata=lead_id:00Q5g000&status=completed")).text).not.toContain("OUT-2");
+    expect((await get("/dashboard/watches?metadata=none")).status).toBe(422);
+    for (const unknown of ["hk_unknown", "plc_unknown", "lead_id:unknown"])
+      expect([unknown, (await get(`/dashboard/find?q=${unknown}`)).status]).toEqual([unknown, 404]);
     expect((await get("/dashboard/find?q=evt_unknown")).status).toBe(404);
     expect((await get("/dashboard/find")).status).toBe(404);
   });
@@ -263,7 +292,7 @@ describe("what is not there", () => {
     const dashboard = await openDashboard();
     const { cookie } = await signIn(dashboard);
     const answer = await dashboard.ask("/dashboard/watches", { method: "DELETE", headers: { cookie } });
-    expect([answer.status, answer.headers["allow"]]).toEqual([405, "GET, HEAD"]);
+    expect([answer.status, answer.headers["allow"]]).toEqual([405, "GET, HEAD, POST"]);
     expect(textOf(answer.text)).toContain("405 Method not allowed");
   });
 
@@ -328,5 +357,10 @@ test("a page loads itself again only when asked to, and nothing else ever", asyn
   const live = await get(`${path}?refresh=on`);
   expect(live.text).toContain('<meta http-equiv="refresh" content="10" />');
   expect(linksOf(live.text)).toContain(path);
-  for (const { text } of [quiet, live]) expect(text).not.toMatch(/<script|<img|<link|<iframe|src=|url\(|@import/i);
+  expect(quiet.text.match(/<script[^>]*>/g)).toEqual([
+    expect.stringMatching(/^<script src="\/dashboard\/live-\w+\.js" data-stream="[^"]*" defer>$/),
+  ]);
+  expect(live.text).not.toContain("<script");
+  for (const { text } of [quiet, live])
+    expect(text.replace(/<script[^>]*>/, "")).not.toMatch(/<script|<img|<link|<iframe|src=|url\(|@import/i);
 });

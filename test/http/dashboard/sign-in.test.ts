@@ -9,6 +9,24 @@ const signInPath = "/dashboard/sign-in";
 const targetOn = ({ text }: { readonly text: string }) => /name="to" value="([^"]*)"/.exec(text)?.[1]?.replaceAll("&amp;", "&") ?? "";
 const isSignInPage = (text: string) => text.includes('name="api_key"');
 
+test("a session ends for good when its account is disabled, and a new one begins once it is enabled", async () => {
+  const dashboard = await openDashboard();
+  const { get } = await signIn(dashboard);
+  const { clock, world, account } = dashboard;
+  const set = async (isDisabled: boolean) => {
+    await world.store.setAccountState({ accountId: account.id, isDisabled, by: null, nowMs: clock.nowMs() });
+    // A key that was found is remembered for 5 s.
+    await clock.advance(5 * second);
+  };
+  expect((await get("/dashboard")).status).toBe(200);
+  await set(true);
+  expect((await get("/dashboard")).status).toBe(403);
+  await set(false);
+  const over = await get("/dashboard");
+  expect([over.status, over.text.includes("or its account was disabled")]).toEqual([401, true]);
+  expect((await (await signIn(dashboard)).get("/dashboard")).status).toBe(200);
+});
+
 describe("who is not signed in", () => {
   test.each(["/dashboard", "/dashboard/watches", "/dashboard/watches/wch_1", "/dashboard/nowhere"])(
     "is asked for a key at %s",
@@ -136,6 +154,26 @@ describe("the cookie", () => {
     expect([answer.status, String(answer.headers["set-cookie"]).includes("; Secure")]).toEqual([303, true]);
   });
 
+  test.each([
+    [null, "ringback_session"],
+    ["http://ringback.lan", "ringback_session"],
+    ["https://ringback.example/", "__Secure-ringback"],
+  ])("of PUBLIC_URL %s is %s, and no other name opens a page", async (publicUrl, name) => {
+    const dashboard = await openDashboard({ publicUrl: publicUrl as never });
+    for (const host of ["localhost", "ringback.example"]) {
+      const cookie = String((await dashboard.post(signInPath, { api_key: key }, { host })).headers["set-cookie"]);
+      expect(cookie).toMatch(new RegExp(`^${name}=[^;]+;`));
+      expect(cookie).toContain("SameSite=Lax");
+      // A browser drops a cookie of this prefix without it.
+      if (name.startsWith("__Secure-")) expect(cookie).toContain("; Secure");
+    }
+    const { cookie, get, submit } = await signIn(dashboard);
+    expect((await get("/dashboard")).status).toBe(200);
+    const other = name === "ringback_session" ? "__Secure-ringback" : "ringback_session";
+    expect((await dashboard.ask("/dashboard", { headers: { cookie: cookie.replace(name, other) } })).status).toBe(401);
+    expect((await submit("/dashboard/sign-out")).headers["set-cookie"]).toMatch(new RegExp(`^${name}=; Max-Age=0`));
+  });
+
   test("opens the pages, and after 12 hours no more", async () => {
     const dashboard = await openDashboard();
     const { get } = await signIn(dashboard);
@@ -223,6 +261,18 @@ describe("a key in the request's headers", () => {
 describe("wrong keys", () => {
   const wrong = { api_key: "rb_unknown_key_0123456789" };
 
+  test("of one user do not count for the others of the same address, until there are a hundred", async () => {
+    const { post } = await openDashboard();
+    for (let index = 0; index < 30; index++) await post(signInPath, wrong);
+    expect((await post(signInPath, wrong)).status).toBe(429);
+    // Of those, ten counted for the address too.
+    const others = [];
+    for (let index = 0; index < 91; index++) others.push((await post(signInPath, { api_key: `rb_wrong_${index}` })).status);
+    expect(others).toEqual([...Array.from({ length: 90 }, () => 401), 429]);
+    expect((await post(signInPath, { api_key: "rb_wrong" }, { "x-forwarded-for": "203.0.113.9" })).status).toBe(401);
+    expect((await post(signInPath, { api_key: key })).status).toBe(303);
+  });
+
   test("are bounded by client and minute", async () => {
     const { post, clock } = await openDashboard();
     const statuses = [];
@@ -257,7 +307,7 @@ describe("wrong keys", () => {
 
   test("of the last 10,000 clients are remembered", () => {
     const failed = new FailedSignIns();
-    const fail = (client: string) => failed.note(client, 0);
+    const fail = (client: string) => failed.note(client, "wrong", 0);
     for (let index = 0; index < 10; index++) fail("first");
     expect(fail("first")).toBe(minute);
     for (let index = 1; index < 10_000; index++) fail(`client ${index}`);

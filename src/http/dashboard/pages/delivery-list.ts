@@ -4,9 +4,13 @@ import type { Hono } from "hono";
 import { html } from "hono/html";
 import type { DeliveryView, ReadStore } from "../../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
+import { csvAnswer } from "../csv.ts";
+import type { CsvList } from "../csv.ts";
 import { deliveryJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, linkTo, longText, pager, selectOf, sidText, table } from "../elements.ts";
+import { badge, csvLink, linkTo, longText, pager, selectOf, sidText, table } from "../elements.ts";
+import { livePart } from "../live/live-part.ts";
+import { livePath } from "../live/live-path.ts";
 import { page } from "../page.ts";
 import { choiceField, cursorField, idField, readParameters } from "../query.ts";
 import { sentence, timeOf } from "../time.ts";
@@ -14,6 +18,24 @@ import { sentence, timeOf } from "../time.ts";
 const path = "/dashboard/deliveries";
 const querySchema = z.object({ status: choiceField(deliveryStatuses), endpoint_id: idField, watch_id: idField, cursor: cursorField });
 const pageSize = 25;
+const csvColumns = [
+  "id",
+  "event_id",
+  "event_type",
+  "watch_id",
+  "call_sid",
+  "endpoint_id",
+  "status",
+  "attempt_count",
+  "last_attempt.started_at",
+  "last_attempt.status_code",
+  "last_attempt.error.code",
+  "last_attempt.error.detail",
+  "next_attempt_at",
+  "explain",
+  "created_at",
+  "settled_at",
+];
 
 /** Page of deliveries, newest first. */
 export function addDeliveryList(dashboard: Hono<DashboardEnv>, { store, clock }: HttpDependencies): void {
@@ -30,6 +52,7 @@ export function addDeliveryList(dashboard: Hono<DashboardEnv>, { store, clock }:
     });
     return page(c, {
       title: "Deliveries",
+      ...(cursor === undefined ? { live: livePath } : {}),
       body: html`<h1>Deliveries</h1>
         <form method="get" action="${path}" class="filter">
           <div>
@@ -46,9 +69,22 @@ export function addDeliveryList(dashboard: Hono<DashboardEnv>, { store, clock }:
           </div>
           <button type="submit">Filter</button>
         </form>
-        ${deliveryTable(data, await urlsOf(store, accountId, data), clock.nowMs())}
-        ${pager(path, { status, endpoint_id: endpointId, watch_id: watchId }, { cursor, nextCursor })}`,
+        ${livePart("list", deliveryTable(data, await urlsOf(store, accountId, data), clock.nowMs()))}
+        ${pager(path, { status, endpoint_id: endpointId, watch_id: watchId }, { cursor, nextCursor })}
+        ${csvLink(path, { status, endpoint_id: endpointId, watch_id: watchId })}`,
     });
+  });
+
+  dashboard.get("/deliveries.csv", (c) => {
+    const { status, endpoint_id: endpointId, watch_id: watchId, cursor } = readParameters(c, querySchema);
+    const filter = { accountId: c.get("account").id, endpointId: endpointId ?? null, watchId: watchId ?? null, status: status ?? null };
+    const list: CsvList<DeliveryView> = {
+      name: "deliveries",
+      columns: csvColumns,
+      read: (page) => store.listDeliveries({ ...page, ...filter }),
+      json: (view) => deliveryJson(view, clock.nowMs()),
+    };
+    return csvAnswer(c, list, cursor ?? null);
   });
 }
 

@@ -1,6 +1,8 @@
+import { actorOf } from "../../operations/actor.ts";
 import type { Hono } from "hono";
 import { html } from "hono/html";
-import { renderPayload } from "../../../domain/events/payload.ts";
+import { renderContent } from "../../../domain/webhooks/webhook-content.ts";
+import type { ContentSettings } from "../../../domain/webhooks/webhook-content.ts";
 import type { EventView } from "../../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { manualError } from "../../operations/manual-delivery-problem.ts";
@@ -9,17 +11,17 @@ import { attemptJson, deliveryJson } from "../../schemas/json.ts";
 import { adviceOn } from "../hints.ts";
 import { attemptItem } from "./attempts.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, definitionList, linkTo, longText, pathOf, preformatted } from "../elements.ts";
+import { badge, definitionList, linkTo, longText, pathOf, preformatted, withVisibleMarks } from "../elements.ts";
 import { actionForm } from "../form.ts";
+import { needsScope } from "../session/scope-guard.ts";
 import { notice, redirectWith } from "../notice.ts";
+import { livePart } from "../live/live-part.ts";
+import { livePath } from "../live/live-path.ts";
 import { page } from "../page.ts";
 import { sentence, timeOf } from "../time.ts";
 
 /** Number of attempts shown. The number of deferrals has no limit, so only the newest attempts are shown. */
 const attemptsShown = 100;
-
-/** Characters that change the text direction of the rest of a line. */
-const directionMarks = /[\u202a-\u202e\u2066-\u2069]/g;
 
 /** Page of a delivery: attempts, answers and advice. */
 export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualDelivery, clock, publicUrl }: HttpDependencies): void {
@@ -37,59 +39,61 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
     const advice = delivery.status === "delivered" || newest[0] === undefined ? null : adviceOn(newest[0]);
     return page(c, {
       title: `Delivery of ${delivery.event_type}`,
-      refreshable: true,
+      live: livePath,
       body: html`<h1>Delivery of ${delivery.event_type}</h1>
         ${notice(c)}
-        <p class="lead">${sentence(delivery.explain, nowMs)}.</p>
-        ${advice === null ? "" : html`<p>${advice}</p>`}
-        ${definitionList([
-          ["Status", badge(delivery.status)],
-          ["Delivery", html`<code>${delivery.id}</code>`],
-          ["Event (webhook-id)", html`<code>${delivery.event_id}</code>`],
-          [
-            "Call",
-            delivery.watch_id === null || delivery.call_sid === null ? null : linkTo("watches", delivery.watch_id, delivery.call_sid),
-          ],
-          ["Endpoint", linkTo("endpoints", delivery.endpoint_id, longText(endpoint?.endpoint.url ?? delivery.endpoint_id))],
-          ["Attempts", delivery.attempt_count],
-          ["Next attempt", delivery.next_attempt_at === null ? null : timeOf(delivery.next_attempt_at, nowMs)],
-          ["Created", timeOf(delivery.created_at, nowMs)],
-          ["Settled", delivery.settled_at === null ? null : timeOf(delivery.settled_at, nowMs)],
-        ])}
+        ${livePart(
+          "facts",
+          html`<p class="lead">${sentence(delivery.explain, nowMs)}.</p>
+            ${advice === null ? "" : html`<p>${advice}</p>`}
+            ${definitionList([
+              ["Status", badge(delivery.status)],
+              ["Delivery", html`<code>${delivery.id}</code>`],
+              ["Event (webhook-id)", html`<code>${delivery.event_id}</code>`],
+              [
+                "Call",
+                delivery.watch_id === null || delivery.call_sid === null ? null : linkTo("watches", delivery.watch_id, delivery.call_sid),
+              ],
+              ["Endpoint", linkTo("endpoints", delivery.endpoint_id, longText(endpoint?.endpoint.url ?? delivery.endpoint_id))],
+              ["Attempts", delivery.attempt_count],
+              ["Next attempt", delivery.next_attempt_at === null ? null : timeOf(delivery.next_attempt_at, nowMs)],
+              ["Created", timeOf(delivery.created_at, nowMs)],
+              ["Settled", delivery.settled_at === null ? null : timeOf(delivery.settled_at, nowMs)],
+            ])}`,
+        )}
         <div class="actions">
-          ${actionForm(c, { action: `${pathOf("deliveries", delivery.id)}/retry`, label: "Retry now" })}
+          ${actionForm(c, { scope: "endpoints", action: `${pathOf("deliveries", delivery.id)}/retry`, label: "Retry now" })}
           <span class="quiet">Makes one attempt ahead of schedule, pause and order. A failure leaves the schedule unchanged.</span>
         </div>
         <h2>Attempts</h2>
-        ${
-          newest.length === 0
-            ? html`<p class="quiet">None yet.</p>`
-            : html`<ol class="cards" reversed>
-                ${newest.slice(0, attemptsShown).map((attempt) => attemptItem(attemptJson(attempt), nowMs))}
-              </ol>`
-        }
-        ${newest.length > attemptsShown ? html`<p class="quiet">${newest.length - attemptsShown} older attempts are not shown.</p>` : ""}
-        ${event === null ? "" : bodySection(event, found.view.endpoint.format, publicUrl)}`,
+        ${livePart(
+          "attempts",
+          html`${
+            newest.length === 0
+              ? html`<p class="quiet">None yet.</p>`
+              : html`<ol class="cards" reversed>
+                  ${newest.slice(0, attemptsShown).map((attempt) => attemptItem(attemptJson(attempt), nowMs))}
+                </ol>`
+          }
+          ${newest.length > attemptsShown ? html`<p class="quiet">${newest.length - attemptsShown} older attempts are not shown.</p>` : ""}`,
+        )}
+        ${event === null ? "" : bodySection(event, found.view.endpoint, publicUrl)}`,
     });
   });
 
-  dashboard.post("/deliveries/:id/retry", async (c) => {
+  dashboard.post("/deliveries/:id/retry", needsScope("endpoints"), async (c) => {
     const id = c.req.param("id");
-    const outcome = await manualDelivery.retry(c.get("account"), id, null);
+    const outcome = await manualDelivery.retry(c.get("account"), id, null, actorOf(c, "dashboard"));
     if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
     return redirectWith(c, pathOf("deliveries", id), "retry-accepted");
   });
 }
 
-function bodySection({ event }: EventView, format: Parameters<typeof renderPayload>[1], publicUrl: string | null): Html {
+function bodySection({ event }: EventView, settings: ContentSettings, publicUrl: string | null): Html {
   return html`<h2>Request body</h2>
     <p class="quiet">
-      The body in the endpoint's current format, ${format}. The signature covers <code>webhook-id.webhook-timestamp.body</code>, byte for
-      byte. Marks that turn the direction of writing are shown as <code>\\u</code> escapes.
+      The body in the endpoint's current format, ${settings.format}. The signature covers <code>webhook-id.webhook-timestamp.body</code>,
+      byte for byte. Marks that turn the direction of writing are shown as <code>\\u</code> escapes.
     </p>
-    ${preformatted(renderPayload(event, format, publicUrl).body.replaceAll(directionMarks, escaped))}`;
-}
-
-function escaped(mark: string): string {
-  return `\\u${mark.charCodeAt(0).toString(16)}`;
+    ${preformatted(withVisibleMarks(renderContent(event, settings, publicUrl).body), true)}`;
 }

@@ -10,13 +10,16 @@ import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { deliveryTable } from "./delivery-list.ts";
 import { endpointBadge } from "./endpoint-list.ts";
 import { definitionList, pathOf, pathWith } from "../elements.ts";
-import { actionForm } from "../form.ts";
+import { actionForm, mayUse } from "../form.ts";
 import { notice } from "../notice.ts";
+import { livePart } from "../live/live-part.ts";
+import { livePath } from "../live/live-path.ts";
+import { recoveryFields } from "../recovery-forms.ts";
+import { isPortalSession } from "../session/scope-guard.ts";
 import { page } from "../page.ts";
 import { sentence, timeOf } from "../time.ts";
 
 const deliveriesShown = 10;
-const dayMs = 86_400_000;
 
 const reasons: Readonly<Record<EndpointReason | "host", string>> = {
   client: "by its owner",
@@ -40,13 +43,17 @@ export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, e
     const endpoint = endpointJson(view, nowMs, endpointMaxInFlight);
     return page(c, {
       title: url,
-      refreshable: true,
+      live: livePath,
       body: html`<h1>${url}</h1>
         ${notice(c)}
-        <p class="lead">${sentence(endpoint.explain, nowMs)}.</p>
-        ${endpointFacts(view, endpoint, nowMs)} ${actions(c, view)}
+        ${livePart(
+          "facts",
+          html`<p class="lead">${sentence(endpoint.explain, nowMs)}.</p>
+            ${endpointFacts(view, endpoint, nowMs)}`,
+        )}
+        ${actions(c, view)}
         <h2>Newest deliveries</h2>
-        ${deliveryTable(data, null, nowMs)}
+        ${livePart("deliveries", deliveryTable(data, null, nowMs))}
         <p>
           <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id })}">All deliveries</a> ·
           <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id, status: "exhausted" })}">exhausted</a> ·
@@ -83,33 +90,45 @@ function endpointFacts(view: EndpointView, endpoint: ReturnType<typeof endpointJ
   ]);
 }
 
-function actions(c: Context<DashboardEnv>, { endpoint }: EndpointView): Html {
+function actions(c: Context<DashboardEnv>, { endpoint }: EndpointView): Html | string {
+  if (!mayUse(c, "endpoints")) return "";
   const path = pathOf("endpoints", endpoint.id);
-  const change = (state: "enabled" | "paused", label: string) =>
-    actionForm(c, { action: `${path}/state`, label, fields: html`<input type="hidden" name="state" value="${state}" />` });
+  const change = (state: "enabled" | "paused" | "disabled", label: string) =>
+    actionForm(c, {
+      scope: "endpoints",
+      action: `${path}/state`,
+      label,
+      danger: state === "disabled",
+      fields: html`<input type="hidden" name="state" value="${state}" />`,
+    });
   return html`<div class="actions">
-    ${endpoint.state === "disabled" ? "" : actionForm(c, { action: `${path}/test`, label: "Send a test webhook" })}
-    ${endpoint.state === "enabled" ? change("paused", "Pause") : change("enabled", "Enable")}
-    <span class="quiet">The page waits for the answer of the test.</span>
-  </div>`;
+      ${endpoint.state === "disabled" ? "" : actionForm(c, { scope: "endpoints", action: `${path}/test`, label: "Send a test webhook" })}
+      ${endpoint.state === "enabled" ? change("paused", "Pause") : change("enabled", "Enable")}
+      <span class="quiet">The page waits for the answer of the test.</span>
+    </div>
+    <div class="actions">
+      <a href="${`${path}/edit`}">Change settings</a>
+      ${isPortalSession(c) ? "" : html`<a href="${`${path}/rotate`}">Rotate the signing secret</a>`}
+    </div>
+    ${
+      endpoint.state === "disabled"
+        ? ""
+        : html`<details>
+            <summary>Disable</summary>
+            <p>Nothing is sent until it is enabled again. What is pending is kept for the retention time, and sent in order then.</p>
+            ${change("disabled", "Disable the endpoint")}
+          </details>`
+    }`;
 }
 
-function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number): Html {
-  const dayAgo = new Date(nowMs - dayMs).toISOString().slice(0, 16);
+function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number): Html | string {
+  if (!mayUse(c, "endpoints")) return "";
   return html`<h2>Recover</h2>
     <p>Requeues every exhausted, failed or expired delivery of an event in the span, with a new retry schedule.</p>
     ${actionForm(c, {
+      scope: "endpoints",
       action: `${pathOf("endpoints", endpointId)}/recover`,
       label: "Recover",
-      fields: html`<div class="filter">
-        <div>
-          <label for="since">From (UTC)</label>
-          <input id="since" name="since" type="datetime-local" required value="${dayAgo}" />
-        </div>
-        <div>
-          <label for="until">To (UTC, now if empty)</label>
-          <input id="until" name="until" type="datetime-local" />
-        </div>
-      </div>`,
+      fields: recoveryFields(nowMs),
     })}`;
 }

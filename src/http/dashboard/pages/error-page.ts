@@ -1,14 +1,20 @@
 import type { Context } from "hono";
 import { html } from "hono/html";
 import type { PageProblem } from "../page-error.ts";
+import { isPortalPath } from "../portal/portal-links.ts";
 import { page } from "../page.ts";
 import { signInPage } from "../session/sign-in.ts";
 
-const subjectPath = /^\/dashboard\/(?:watches|deliveries|endpoints)\/[^/]+(?=\/)/;
+/**
+ * Base of the dashboard or of a portal, and the page whose form was sent: that of a resource, or the list on which the forms of its
+ * kind stand.
+ */
+const subjectPath =
+  /^((?:\/dashboard|\/portal\/[^/]+)\/)((?:watches|deliveries|endpoints)\/[^/]+(?=\/)|(?:watches|calls|endpoints|hooks|keys|portal-links)(?=\/|$))/;
 
-/** Whether a path belongs to the dashboard. */
+/** Whether a path belongs to the dashboard or a portal. */
 export function isDashboardPath(path: string): boolean {
-  return path === "/dashboard" || path.startsWith("/dashboard/");
+  return path === "/dashboard" || path.startsWith("/dashboard/") || isPortalPath(path);
 }
 
 /** Renders a problem as a page. A request without a session gets the sign-in page. */
@@ -17,7 +23,8 @@ export function problemPage(c: Context, problem: PageProblem): Response | Promis
   if (status === 401) return signInPage(c, problem);
   const waitSeconds = headers["retry-after"];
   // A refused form returns to the page of its resource.
-  const back = c.req.method === "POST" ? (subjectPath.exec(c.req.path)?.[0] ?? null) : null;
+  const [, base, subject = ""] = (c.req.method === "POST" ? subjectPath.exec(c.req.path) : null) ?? [];
+  const back = base === undefined ? null : `${base}${subject}`;
   return page(
     c,
     {

@@ -1,12 +1,17 @@
+import { actorOf } from "../../operations/actor.ts";
 import type { Hono } from "hono";
 import { html } from "hono/html";
 import { describeFilter } from "../../../domain/events/event-filter.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
+import type { HookView } from "../../../ports/stores/read-store.ts";
+import { csvAnswer } from "../csv.ts";
+import type { CsvList } from "../csv.ts";
 import { notFound } from "../../operations/problem.ts";
 import { hookJson } from "../../schemas/json.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
-import { badge, linkTo, longText, pager, pathOf, table } from "../elements.ts";
-import { actionForm } from "../form.ts";
+import { badge, csvLink, linkTo, longText, pager, pathOf, table } from "../elements.ts";
+import { actionForm, mayUse } from "../form.ts";
+import { needsScope } from "../session/scope-guard.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
 import { cursorOnly, readParameters } from "../query.ts";
@@ -14,6 +19,7 @@ import { timeOf } from "../time.ts";
 
 const path = "/dashboard/hooks";
 const pageSize = 25;
+const csvColumns = ["id", "url", "events", "where", "format", "endpoint_id", "endpoint_state", "created_at"];
 
 /** Pages of hooks: list and removal. */
 export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, store, clock }: HttpDependencies): void {
@@ -26,6 +32,7 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
       body: html`<h1>Hooks</h1>
         ${notice(c)}
         <p class="quiet">A hook is sent the transitions that its filter names, of every call of the account.</p>
+        ${mayUse(c, "endpoints") ? html`<p><a href="${`${path}/new`}">Subscribe a hook</a></p>` : ""}
         ${table({
           caption: "Hooks",
           columns: ["URL", "Events", "Endpoint", "Format", "Created", "Action"],
@@ -37,16 +44,30 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
               html`${badge(hook.endpoint_state)} ${linkTo("endpoints", hook.endpoint_id, "endpoint")}`,
               hook.format,
               timeOf(hook.created_at, nowMs),
-              html`<a href="${`${pathOf("hooks", hook.id)}/delete`}" aria-label="${`Remove the hook ${hook.id}`}">Remove</a>`,
+              mayUse(c, "endpoints")
+                ? html`<a href="${`${pathOf("hooks", hook.id)}/delete`}" aria-label="${`Remove the hook ${hook.id}`}">Remove</a>`
+                : null,
             ];
           }),
           empty: "No hooks.",
         })}
-        ${pager(path, {}, { cursor, nextCursor })}`,
+        ${pager(path, {}, { cursor, nextCursor })} ${csvLink(path, {})}`,
     });
   });
 
-  dashboard.get("/hooks/:id/delete", async (c) => {
+  dashboard.get("/hooks.csv", (c) => {
+    const { cursor } = readParameters(c, cursorOnly);
+    const accountId = c.get("account").id;
+    const list: CsvList<HookView> = {
+      name: "hooks",
+      columns: csvColumns,
+      read: (page) => store.listHooks({ ...page, accountId }),
+      json: (view) => hookJson(view, clock.nowMs(), { secret: null, ignored: [] }),
+    };
+    return csvAnswer(c, list, cursor ?? null);
+  });
+
+  dashboard.get("/hooks/:id/delete", needsScope("endpoints"), async (c) => {
     const view = await store.getHook(c.get("account").id, c.req.param("id"));
     if (view === null) throw notFound("hook");
     return page(c, {
@@ -56,16 +77,16 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
           It receives no more events. Deliveries pending for it alone are canceled; those of a watch or another hook with the same URL are
           still sent.
         </p>
-        ${actionForm(c, { action: `${pathOf("hooks", view.id)}/delete`, label: "Remove the hook", danger: true })}
+        ${actionForm(c, { scope: "endpoints", action: `${pathOf("hooks", view.id)}/delete`, label: "Remove the hook", danger: true })}
         <p><a href="${path}">Cancel</a></p>`,
     });
   });
 
-  dashboard.post("/hooks/:id/delete", async (c) => {
+  dashboard.post("/hooks/:id/delete", needsScope("endpoints"), async (c) => {
     const account = c.get("account");
     const id = c.req.param("id");
     if ((await store.getHook(account.id, id)) === null) throw notFound("hook");
-    await registration.removeHook(account, id);
+    await registration.removeHook(account, id, actorOf(c, "dashboard"));
     return redirectWith(c, path, "hook-removed");
   });
 }

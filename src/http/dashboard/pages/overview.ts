@@ -1,3 +1,4 @@
+import { z } from "@hono/zod-openapi";
 import type { Hono } from "hono";
 import { html } from "hono/html";
 import { accountLimitEntries } from "../../../domain/quotas.ts";
@@ -7,10 +8,14 @@ import { sourceJson, watchJson } from "../../schemas/json.ts";
 import { adviceOnSource } from "../hints.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { deliveryTable, urlsOf } from "./delivery-list.ts";
-import { badge, definitionList, table } from "../elements.ts";
+import { badge, definitionList, table, tiles } from "../elements.ts";
 import { endpointTable } from "./endpoint-list.ts";
 import { findForm } from "../search.ts";
+import { livePart } from "../live/live-part.ts";
+import { livePath } from "../live/live-path.ts";
 import { page } from "../page.ts";
+import { activityPictures, rangeNames } from "../pictures/activity.ts";
+import { choiceField, readParameters } from "../query.ts";
 import { timeOf } from "../time.ts";
 import { endpointsScanned, findIssues } from "../issues.ts";
 import { watchTable } from "./watch-list.ts";
@@ -22,37 +27,43 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
   const { store, live, clock, limits, endpointMaxInFlight } = dependencies;
   dashboard.get("/", async (c) => {
     const account = c.get("account");
-    const [issues, watches] = await Promise.all([
+    const { range } = readParameters(c, z.object({ range: choiceField(rangeNames) }));
+    const [issues, watches, pictures] = await Promise.all([
       findIssues(dependencies, account.id, clock.nowMs()),
       store.listWatches({ accountId: account.id, limit: watchesShown, cursor: null, status: null, callSid: null }),
+      activityPictures(dependencies, account.id, range ?? "hour"),
     ]);
     const urlById = await urlsOf(store, account.id, issues.failures);
     const nowMs = clock.nowMs();
     return page(c, {
       title: "Overview",
-      refreshable: true,
+      live: livePath,
       body: html`<h1>Overview</h1>
         ${findForm()}
-        ${definitionList([
-          ["Pending webhooks", issues.pendingCount],
-          ["Oldest pending since", timeOf(issues.oldestDueAt, nowMs)],
-          ["Endpoints with issues", issues.endpoints.length + issues.endpointsHidden],
-        ])}
-        <p class="quiet">
-          Based on the ${endpointsScanned} newest endpoints and those with the newest pending webhooks.
-          <a href="/dashboard/endpoints">All endpoints</a>
-        </p>
-        <h2>Sources</h2>
-        ${sourceTable(live.sources(account), nowMs)}
-        <h2>Endpoints with issues</h2>
-        ${endpointTable(issues.endpoints, nowMs, endpointMaxInFlight, "None: every endpoint that was checked is enabled and its last attempt succeeded.")}
-        ${issues.endpointsHidden === 0 ? "" : html`<p class="quiet">And ${issues.endpointsHidden} more.</p>`}
-        <h2>Recently failed</h2>
-        ${deliveryTable(issues.failures, urlById, nowMs)}
-        <h2>Newest watches</h2>
-        ${watchTable(
-          watches.data.map((view) => watchJson(view, live, nowMs)),
-          nowMs,
+        ${livePart(
+          "account",
+          html`${tiles([
+              ["Pending webhooks", issues.pendingCount.toLocaleString("en-US")],
+              ["Oldest pending since", timeOf(issues.oldestDueAt, nowMs) ?? "nothing is pending"],
+              ["Endpoints with issues", issues.endpoints.length + issues.endpointsHidden],
+            ])}
+            <p class="quiet">
+              Based on the ${endpointsScanned} newest endpoints and those with the newest pending webhooks.
+              <a href="/dashboard/endpoints">All endpoints</a>
+            </p>
+            ${pictures}
+            <h2>Sources</h2>
+            ${sourceTable(live.sources(account), nowMs)}
+            <h2>Endpoints with issues</h2>
+            ${endpointTable(issues.endpoints, nowMs, endpointMaxInFlight, "None: every endpoint that was checked is enabled and its last attempt succeeded.")}
+            ${issues.endpointsHidden === 0 ? "" : html`<p class="quiet">And ${issues.endpointsHidden} more.</p>`}
+            <h2>Recently failed</h2>
+            ${deliveryTable(issues.failures, urlById, nowMs)}
+            <h2>Newest watches</h2>
+            ${watchTable(
+              watches.data.map((view) => watchJson(view, live, nowMs)),
+              nowMs,
+            )}`,
         )}
         <h2>Account</h2>
         ${definitionList([

@@ -1,14 +1,20 @@
+import { actorOf } from "../../operations/actor.ts";
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
 import { describeFilter } from "../../../domain/events/event-filter.ts";
+import type { WatchView } from "../../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { watchJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, definitionList, linkTo, pager, pathOf } from "../elements.ts";
-import { actionForm } from "../form.ts";
+import { badge, definitionList, linkTo, pager, pathOf, pathWith } from "../elements.ts";
+import { actionForm, mayUse } from "../form.ts";
+import { needsScope } from "../session/scope-guard.ts";
 import { notice, redirectWith } from "../notice.ts";
+import { livePart } from "../live/live-part.ts";
+import { livePath } from "../live/live-path.ts";
 import { page } from "../page.ts";
+import { callPicture } from "../pictures/call-picture.ts";
 import { cursorOnly, readParameters } from "../query.ts";
 import { sentence, timeOf } from "../time.ts";
 import { readTimeline, timeline } from "./watch-timeline.ts";
@@ -25,33 +31,40 @@ const callProblems = {
 /** Page of a watch: the call and every webhook about it. */
 export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
   const { registration, store, live, clock } = dependencies;
-  const find = async (c: Context<DashboardEnv>, id: string): Promise<WatchJson> => {
+  const findView = async (c: Context<DashboardEnv>, id: string): Promise<WatchView> => {
     const view = await store.getWatch(c.get("account").id, id);
     if (view === null) throw notFound("watch");
-    return watchJson(view, live, clock.nowMs());
+    return view;
   };
+  const find = async (c: Context<DashboardEnv>, id: string): Promise<WatchJson> => watchJson(await findView(c, id), live, clock.nowMs());
 
   dashboard.get("/watches/:id", async (c) => {
     const { cursor } = readParameters(c, cursorOnly);
-    const watch = await find(c, c.req.param("id"));
+    const view = await findView(c, c.req.param("id"));
+    const watch = watchJson(view, live, clock.nowMs());
     const events = await readTimeline(store, { accountId: c.get("account").id, watchId: watch.id, cursor: cursor ?? null });
     if (events === null) throw notFound("watch");
     const nowMs = clock.nowMs();
     const path = pathOf("watches", watch.id);
     return page(c, {
       title: watch.call_sid,
-      refreshable: true,
-      body: html`<h1>${watch.call_sid}</h1>
+      live: pathWith(livePath, { call_sid: watch.call_sid }),
+      body: html`<h1 class="title-sid">${watch.call_sid}</h1>
         ${notice(c)}
-        <p class="lead">${sentence(watch.explain, nowMs)}.</p>
-        ${watchFacts(watch, nowMs)}
-        <div class="actions"><a href="${`${path}/delete`}">Delete this watch</a></div>
+        ${livePart(
+          "facts",
+          html`<p class="lead">${sentence(watch.explain, nowMs)}.</p>
+            ${watchFacts(watch, nowMs)}`,
+        )}
+        ${mayUse(c, "watch") ? html`<div class="actions"><a href="${`${path}/delete`}">Delete this watch</a></div>` : ""}
+        <h2>Timeline</h2>
+        ${livePart("timeline", callPicture(events, view.watch, nowMs))}
         <h2>Events</h2>
-        ${timeline(events, nowMs)} ${pager(path, {}, { cursor, nextCursor: events.nextCursor })}`,
+        ${livePart("events", timeline(events, nowMs))} ${pager(path, {}, { cursor, nextCursor: events.nextCursor })}`,
     });
   });
 
-  dashboard.get("/watches/:id/delete", async (c) => {
+  dashboard.get("/watches/:id/delete", needsScope("watch"), async (c) => {
     const watch = await find(c, c.req.param("id"));
     const path = pathOf("watches", watch.id);
     return page(c, {
@@ -59,6 +72,7 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
       body: html`<h1>Delete the watch of ${watch.call_sid}?</h1>
         <p>Nothing more is sent for it, and pending deliveries are canceled. An attempt that is in flight may still arrive.</p>
         ${actionForm(c, {
+          scope: "watch",
           action: `${path}/delete`,
           label: "Delete the watch",
           danger: true,
@@ -71,10 +85,10 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
     });
   });
 
-  dashboard.post("/watches/:id/delete", async (c) => {
+  dashboard.post("/watches/:id/delete", needsScope("watch"), async (c) => {
     const id = c.req.param("id");
     const purge = c.get("form").get("purge") === "true";
-    if (!(await registration.removeWatch(c.get("account"), id, purge))) throw notFound("watch");
+    if (!(await registration.removeWatch(c.get("account"), id, purge, actorOf(c, "dashboard")))) throw notFound("watch");
     return purge ? redirectWith(c, "/dashboard/watches", "watch-erased") : redirectWith(c, pathOf("watches", id), "watch-deleted");
   });
 }

@@ -7,24 +7,31 @@ import type { DashboardEnv } from "../dashboard-env.ts";
 import { notSignedIn, tooManySignIns } from "../page-error.ts";
 import type { PageProblem } from "../page-error.ts";
 import { page } from "../page.ts";
+import type { OpenStreams } from "./open-streams.ts";
 import type { Sessions } from "./session.ts";
 
 export const signInPath = "/dashboard/sign-in";
+export const signOutPath = "/dashboard/sign-out";
 
 // A path of the dashboard with any query that the URL standard writes.
 const targetSyntax = /^\/dashboard(?:\/[A-Za-z0-9_/-]*)?(?:\?[\w!$%&'()*+,./:;=?@[\]^`{|}~-]*)?$/;
 
 /** Routes of sign-in and sign-out. */
-export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { clock }: HttpDependencies): void {
+export function addSignIn(
+  dashboard: Hono<DashboardEnv>,
+  { sessions, streams }: { readonly sessions: Sessions; readonly streams: OpenStreams },
+  { clock }: HttpDependencies,
+): void {
   const failed = new FailedSignIns();
 
   dashboard.get("/sign-in", (c) => c.redirect("/dashboard", 303));
 
   dashboard.post("/sign-in", async (c) => {
     const form = c.get("form");
-    const session = await sessions.begin(c, (form.get("api_key") ?? "").trim());
+    const key = (form.get("api_key") ?? "").trim();
+    const session = await sessions.begin(c, key);
     if (session === null) {
-      const waitMs = failed.note(clientOf(c), clock.monotonicMs());
+      const waitMs = failed.note(clientOf(c), key, clock.monotonicMs());
       throw waitMs === null ? notSignedIn("keyUnknown") : tooManySignIns(waitMs);
     }
     const target = form.get("to") ?? "";
@@ -33,6 +40,7 @@ export function addSignIn(dashboard: Hono<DashboardEnv>, sessions: Sessions, { c
 
   dashboard.post("/sign-out", (c) => {
     sessions.end(c);
+    streams.end(c.get("session").formToken);
     // Needed because Chromium keeps whole pages for its Back button despite `no-store`, also after the cookie was cleared.
     c.header("clear-site-data", '"cache"');
     return c.redirect("/dashboard", 303);

@@ -1,0 +1,54 @@
+import type { Hono } from "hono";
+import type { HttpDependencies } from "../operations/dependencies.ts";
+import type { DashboardEnv } from "./dashboard-env.ts";
+import { addLiveStream } from "./live/live-stream.ts";
+import { addBulkRecovery } from "./bulk-recovery.ts";
+import { addEndpointActions } from "./endpoint-actions.ts";
+import { addDeliveryList } from "./pages/delivery-list.ts";
+import { addDeliveryPages } from "./pages/delivery-page.ts";
+import { addEndpointList } from "./pages/endpoint-list.ts";
+import { addEndpointPage } from "./pages/endpoint-page.ts";
+import { addEventPage } from "./pages/event-page.ts";
+import { addEventTail } from "./pages/event-tail.ts";
+import { addHookPages } from "./pages/hook-pages.ts";
+import { addOverview } from "./pages/overview.ts";
+import { addAuditPage } from "./pages/audit-page.ts";
+import { addCallPages } from "./pages/call-pages.ts";
+import { addEndpointEditPages } from "./pages/endpoint-edit-page.ts";
+import { addHookForm } from "./pages/hook-form.ts";
+import { addKeyPages } from "./pages/key-pages.ts";
+import { addPortalLinkPages } from "./pages/portal-link-pages.ts";
+import { addRotationPages } from "./pages/rotation-pages.ts";
+import { addSourcePage } from "./pages/source-page.ts";
+import { addWatchForms } from "./watch-forms.ts";
+import { addWatchList } from "./pages/watch-list.ts";
+import { addWatchPages } from "./pages/watch-page.ts";
+import { addFind } from "./search.ts";
+import type { OpenStreams } from "./session/open-streams.ts";
+
+/** Adds the pages of one account, with their forms, and the stream that keeps them up to date. */
+export function addAccountPages(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies, streams: OpenStreams): void {
+  addLiveStream(dashboard, dependencies, streams);
+  addOverview(dashboard, dependencies);
+  addFind(dashboard, dependencies);
+  addEventTail(dashboard, dependencies);
+  addEventPage(dashboard, dependencies);
+  addWatchList(dashboard, dependencies);
+  addWatchForms(dashboard, dependencies);
+  addWatchPages(dashboard, dependencies);
+  addDeliveryList(dashboard, dependencies);
+  addDeliveryPages(dashboard, dependencies);
+  addEndpointList(dashboard, dependencies);
+  addEndpointPage(dashboard, dependencies);
+  addEndpointActions(dashboard, dependencies);
+  addBulkRecovery(dashboard, dependencies);
+  addEndpointEditPages(dashboard, dependencies);
+  addRotationPages(dashboard, dependencies);
+  addHookPages(dashboard, dependencies);
+  addHookForm(dashboard, dependencies);
+  addCallPages(dashboard, dependencies);
+  addSourcePage(dashboard, dependencies);
+  addKeyPages(dashboard, dependencies);
+  addPortalLinkPages(dashboard, dependencies);
+  addAuditPage(dashboard, dependencies);
+}

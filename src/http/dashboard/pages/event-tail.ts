@@ -1,0 +1,110 @@
+import { z } from "@hono/zod-openapi";
+import type { Hono } from "hono";
+import { html } from "hono/html";
+import { selectTypes } from "../../../domain/events/event-filter.ts";
+import { eventGroups, operationalEventTypes, watchEventTypes } from "../../../domain/events/event.ts";
+import type { RingbackEvent } from "../../../domain/events/event.ts";
+import { isoTime } from "../../../domain/events/payload.ts";
+import type { HttpDependencies } from "../../operations/dependencies.ts";
+import type { DashboardEnv, Html } from "../dashboard-env.ts";
+import { badge, linkTo, selectOf, sidText, table } from "../elements.ts";
+import { livePart } from "../live/live-part.ts";
+import { livePath } from "../live/live-path.ts";
+import { page } from "../page.ts";
+import { choiceField, readParameters, wordField } from "../query.ts";
+import { timeOf } from "../time.ts";
+
+const path = "/dashboard/events";
+const types = [...eventGroups, ...watchEventTypes, ...operationalEventTypes] as const;
+const querySchema = z.object({ type: choiceField(types), source: wordField, status: wordField });
+
+const eventsShown = 50;
+/** Number of events among which those of a source or status are searched: no index has them. */
+const eventsSearched = 200;
+
+/** Page of the newest events. With its script it is a live tail, because it fetches itself again with every change. */
+export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock }: HttpDependencies): void {
+  dashboard.get("/events", async (c) => {
+    const { type, source, status } = readParameters(c, querySchema);
+    const account = c.get("account");
+    const isSearch = source !== undefined || status !== undefined;
+    const limit = isSearch ? eventsSearched : eventsShown;
+    const names = type === undefined ? [...watchEventTypes, ...operationalEventTypes] : [type];
+    const newest = await store.listRecentEvents({ accountId: account.id, ...selectTypes({ names }), limit });
+    const facts = newest.map(factsOf);
+    const found = facts.filter(
+      (event) => (source === undefined || event.source === source) && (status === undefined || event.status === status.toLowerCase()),
+    );
+    const nowMs = clock.nowMs();
+    return page(c, {
+      title: "Events",
+      live: livePath,
+      body: html`<h1>Events</h1>
+        <form method="get" action="${path}" class="filter">
+          <div>
+            <label for="type">Type</label>
+            ${selectOf("type", types, type)}
+          </div>
+          <div>
+            <label for="source">Source</label>
+            ${selectOf("source", sourceNames(live.sources(account), source), source)}
+          </div>
+          <div>
+            <label for="status">Status</label>
+            <input id="status" name="status" value="${status ?? ""}" placeholder="failure" size="14" maxlength="64" />
+          </div>
+          <button type="submit">Filter</button>
+        </form>
+        <p class="quiet">
+          The newest ${eventsShown} events first.
+          ${isSearch ? `Source and status are searched among the newest ${eventsSearched} of the type.` : ""}
+        </p>
+        ${livePart("tail", eventTable(found.slice(0, eventsShown), nowMs))}`,
+    });
+  });
+}
+
+/** Names of the sources to choose from, with the one that was asked for: it may have been removed since. */
+function sourceNames(sources: readonly { readonly name: string }[], chosen: string | undefined): readonly string[] {
+  return [...new Set([...sources.map(({ name }) => name), ...(chosen === undefined ? [] : [chosen])])];
+}
+
+type EventFacts = {
+  readonly id: string;
+  readonly type: string;
+  readonly at: string;
+  readonly callSid: string | null;
+  readonly watchId: string | null;
+  readonly endpointId: string | null;
+  readonly source: string | null;
+  readonly status: string | null;
+  readonly reason: string | null;
+};
+
+function factsOf({ id, type, timestampMs, data }: RingbackEvent): EventFacts {
+  const common = { id, type, at: isoTime(timestampMs), source: data.source, reason: data.reason };
+  return "watchId" in data
+    ? { ...common, callSid: data.callSid, watchId: data.watchId, endpointId: null, status: data.status }
+    : { ...common, callSid: data.subjectCallSid, watchId: data.subjectWatchId, endpointId: data.endpointId, status: data.state };
+}
+
+function eventTable(events: readonly EventFacts[], nowMs: number): Html {
+  return table({
+    caption: "Events",
+    columns: ["Event", "Call or endpoint", "Status", "Reason", "Source", "Observed"],
+    rows: events.map((event) => [
+      linkTo("events", event.id, event.type),
+      subjectOf(event),
+      event.status === null ? null : badge(event.status),
+      event.reason === null || event.reason === "" ? null : html`<bdi>${event.reason}</bdi>`,
+      event.source,
+      timeOf(event.at, nowMs),
+    ]),
+    empty: "No event matches.",
+  });
+}
+
+function subjectOf({ callSid, watchId, endpointId }: EventFacts): Html | null {
+  if (callSid !== null) return watchId === null ? sidText(callSid) : linkTo("watches", watchId, sidText(callSid));
+  return endpointId === null ? null : linkTo("endpoints", endpointId);
+}

@@ -24,7 +24,7 @@ const getStart = defineOperation({
   answers: {
     200: { description: "HTML that loads nothing.", schema: z.string(), example: "<!doctype html>…", contentType: "text/html" },
   },
-  isPublic: true,
+  scope: null,
 });
 
 const page = html`<!doctype html>
@@ -40,6 +40,7 @@ const page = html`<!doctype html>
       <p>Signed webhooks that report how calls end.</p>
       <ul>
         <li><a href="/docs">API reference</a></li>
+        <li><a href="/docs/guides">Guides</a></li>
         <li><a href="/openapi.json">OpenAPI document</a></li>
         <li><a href="/dashboard">Dashboard</a>, with an API key</li>
       </ul>

@@ -1,25 +1,33 @@
 import { stackOf } from "../domain/error-text.ts";
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Context } from "hono";
+import type { Context, Hono } from "hono";
 import { routePath } from "hono/route";
 import { getPath } from "hono/utils/url";
 import { addAccountRoutes } from "./routes/account.ts";
+import { addAuditRoutes } from "./routes/audit.ts";
 import { addCallRoutes } from "./routes/calls.ts";
 import { createDashboard } from "./dashboard/dashboard.ts";
 import { PageProblemError, pageProblemOf } from "./dashboard/page-error.ts";
 import { isDashboardPath, problemPage } from "./dashboard/pages/error-page.ts";
 import { addDeliveryRoutes } from "./routes/deliveries.ts";
 import type { Env, HttpDependencies } from "./operations/dependencies.ts";
+import { addGuidePages } from "./docs/guides.ts";
 import { addDocsPage } from "./docs/docs.ts";
 import { addStartPage } from "./docs/start-page.ts";
 import { addEndpointRoutes } from "./routes/endpoints.ts";
 import { addEventRoutes } from "./routes/events.ts";
 import { addHealthRoutes } from "./routes/health.ts";
 import { addHookRoutes } from "./routes/hooks.ts";
+import { addMcpRoute } from "./mcp/mcp-route.ts";
 import { addOpenApiRoute } from "./operations/openapi.ts";
 import { problemOf, problemResponse } from "./operations/problem.ts";
 import type { Problem } from "./operations/problem.ts";
 import { authenticate, limitRate, notCached, refuseOptions, requestId } from "./operations/request-guards.ts";
+import { addKeyRoutes } from "./routes/keys.ts";
+import { addPortalLinkRoutes } from "./routes/portal-links.ts";
+import { createPortal } from "./dashboard/portal/portal.ts";
+import { addPlacingRoutes } from "./routes/placings.ts";
+import { addTemplateRoutes } from "./routes/templates.ts";
 import { addWatchRoutes } from "./routes/watches.ts";
 
 /** Paths of probes with a trailing slash, which some load balancers add, by the path that answers. */
@@ -27,6 +35,9 @@ const probePaths: ReadonlyMap<string, string> = new Map([
   ["/healthz/", "/healthz"],
   ["/readyz/", "/readyz"],
 ]);
+
+/** First page of a portal. Its path ends with a slash, so that a browser sends the cookie of the portal. */
+const portalHome = /^\/portal\/[^/]+\/$/;
 
 /** Creates the app with all routes. Errors are rendered only here. */
 export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
@@ -52,15 +63,23 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
   addWatchRoutes(app, dependencies);
   addEventRoutes(app, dependencies);
   addCallRoutes(app, dependencies);
+  addPlacingRoutes(app, dependencies);
   addHookRoutes(app, dependencies);
   addEndpointRoutes(app, dependencies);
   addDeliveryRoutes(app, dependencies);
+  addTemplateRoutes(app, dependencies);
   addAccountRoutes(app, dependencies);
+  addKeyRoutes(app, dependencies);
+  addAuditRoutes(app, dependencies);
+  addMcpRoute(app, dependencies, [notCached, authenticate(dependencies), limitAccount]);
+  addPortalLinkRoutes(app, dependencies);
   addHealthRoutes(app, dependencies);
   addOpenApiRoute(app, dependencies);
-  addDocsPage(app, dependencies.version);
+  addDocsPage(app, dependencies);
+  addGuidePages(app);
   addStartPage(app);
   app.route("/dashboard", createDashboard(dependencies, limitAccount));
+  app.route("/portal/:link", createPortal(dependencies, limitAccount) as unknown as Hono<Env>);
   app.get("/dashboard/", (c) => c.redirect("/dashboard", 308));
 
   app.notFound((c) => {
@@ -88,6 +107,7 @@ function answerProblem(c: Context<Env>, problem: Problem): Response | Promise<Re
 
 function pathOf(request: Request): string {
   const path = getPath(request);
+  if (portalHome.test(path)) return path.slice(0, -1);
   return probePaths.get(path) ?? path;
 }
 

@@ -48,6 +48,23 @@ describe("an endpoint's state", () => {
     expect(await stateOf(view)).toEqual(state);
   });
 
+  test("the part of its attempts that were answered 2xx", async () => {
+    const asked: unknown[] = [];
+    const { send } = createTestApi({
+      store: {
+        countAttempts: async (query) => {
+          asked.push(query);
+          return [{ endpointId: "ep_1", hour: { succeeded: 0, failed: 0 }, day: { succeeded: 3, failed: 1 } }];
+        },
+      },
+    });
+    const rate = { success_rate: { "1h": null, "24h": 0.75 } };
+    expect((await send("GET", "/v1/endpoints/ep_1")).body).toMatchObject(rate);
+    expect((await send("PATCH", "/v1/endpoints/ep_1", { late: "send" })).body).toMatchObject(rate);
+    expect((await send("GET", "/v1/endpoints")).body).toMatchObject({ data: [rate] });
+    expect(asked).toEqual(Array.from({ length: 3 }, () => ({ accountId: "acc_1", endpointIds: ["ep_1"], nowMs: startMs })));
+  });
+
   test("all keys are there and no secret", async () => {
     const { send } = createTestApi();
     expect((await send("GET", "/v1/endpoints/ep_1")).body).toEqual({
@@ -65,6 +82,7 @@ describe("an endpoint's state", () => {
       since: null,
       paused_until: null,
       last_success_at: null,
+      success_rate: { "1h": null, "24h": null },
       backlog: 0,
       oldest_due_at: null,
       hooks: [],
@@ -87,6 +105,15 @@ describe("PATCH /v1/endpoints/{id}", () => {
       { format: "form", late: "drop", state: "paused" },
     ],
     [{ headers: {} }, { headers: {} }],
+    [{ format: "slack" }, { format: "slack" }],
+    [
+      { request: { method: "PUT", body: { a: "{{type}}" } } },
+      { format: "template", request: '{"method":"PUT","content_type":"application/json","body":{"a":"{{type}}"}}' },
+    ],
+    [
+      { format: "template", request: { method: "PATCH", content_type: "text/plain", body: "{{type}}" } },
+      { format: "template", request: '{"method":"PATCH","content_type":"text/plain","body":"{{type}}"}' },
+    ],
     [
       { max_in_flight: 1000, max_per_second: 0.1 },
       { maxInFlight: 1000, maxPerSecond: 0.1 },
@@ -119,6 +146,10 @@ describe("PATCH /v1/endpoints/{id}", () => {
     [{ signatures: [] }, ["/signatures"]],
     [{ signatures: ["v1a"] }, ["/signatures"]],
     [{ signatures: ["v2"] }, ["/signatures/0"]],
+    [{ format: "template" }, ["/request"]],
+    [{ format: "teams", request: { method: "POST", body: 1 } }, ["/request"]],
+    [{ request: null }, ["/request"]],
+    [{ request: { method: "POST", body: { a: "{{ type }}" } } }, ["/request/body/a"]],
     [{ late: "never" }, ["/late"]],
     [{ state: "gone" }, ["/state"]],
     [{ headers: { "content-type": "text/plain" } }, ["/headers/content-type"]],
@@ -261,24 +292,44 @@ describe("manual attempts", () => {
 });
 
 describe("POST …/recover", () => {
-  test("until is now where it is left out", async () => {
+  test.each([
+    [{ since: "2026-11-24T11:00:00Z" }, { sinceMs: startMs - 3_600_000, untilMs: startMs }],
+    [{ until: "2026-11-24T11:00:00Z" }, { sinceMs: 0, untilMs: startMs - 3_600_000 }],
+    [{}, { sinceMs: 0, untilMs: startMs }],
+    [undefined, { sinceMs: 0, untilMs: startMs }],
+  ])("%j: the span begins with the retention and ends now where it is left open", async (body, span) => {
+    const spans: object[] = [];
+    const { send } = createTestApi({
+      manualDelivery: {
+        recover: async (_account, _id, given) => {
+          spans.push(given);
+          return { kind: "recovered", recovered: 3, hurried: 1, more: false };
+        },
+      },
+    });
+    const response = await send("POST", "/v1/endpoints/ep_1/recover", body);
+    expect([response.status, response.body]).toEqual([202, { recovered: 3, hurried: 1, more: false }]);
+    expect(spans).toEqual([span]);
+  });
+
+  test.each([undefined, {}, { until: "2026-11-24T12:00:00Z" }])("%j reaches back to the oldest event that is retained", async (body) => {
     const spans: object[] = [];
     const { send } = createTestApi({
       manualDelivery: {
         recover: async (_account, _id, span) => {
           spans.push(span);
-          return { kind: "recovered", count: 3 };
+          return { kind: "recovered", recovered: 0, hurried: 0, more: false };
         },
       },
     });
-    const response = await send("POST", "/v1/endpoints/ep_1/recover", { since: "2026-11-24T11:00:00Z" });
-    expect([response.status, response.body]).toEqual([202, { recovered: 3 }]);
-    expect(spans).toEqual([{ sinceMs: startMs - 3_600_000, untilMs: startMs }]);
+    expect((await send("POST", "/v1/endpoints/ep_1/recover", body)).status).toBe(202);
+    expect(spans).toEqual([{ sinceMs: 0, untilMs: startMs }]);
   });
 
   test.each([
-    [{}, "/since"],
     [{ since: "soon" }, "/since"],
+    [{ since: "2026-11-24T12:00:00.001Z" }, "/since"],
+    [{ since: null }, "/since"],
     [{ since: "2026-11-24T11:00:00Z", until: "2026-11-24T10:00:00Z" }, "/until"],
     [{ since: "2026-11-24T11:00:00Z", status: "failed" }, "/status"],
   ])("%j is 422", async (body, pointer) => {
@@ -299,13 +350,16 @@ describe("the account", () => {
       id: "acc_1",
       name: "default",
       public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
+      key: { id: "key_1", name: "crm", scopes: ["read", "watch", "place", "endpoints", "admin"], expires_at: null },
       limits: {
         api_max_per_second: 0,
         max_active_watches: 200_000,
+        max_watches_per_call: 100,
         max_endpoints: 50_000,
         max_hooks: 100,
         manual_max_in_flight: 0,
         max_waiting_requests: 0,
+        max_stored_answers_mib: 0,
       },
       retention_days: 30,
     });
@@ -323,7 +377,16 @@ describe("the account", () => {
     const { send } = createTestApi();
     const first = (await send("GET", "/v1/sources?limit=1")).body as { data: object[]; next_cursor: string };
     expect(first.data).toEqual([
-      { name: "default", kind: "polyai-legacy", state: "ok", reason: null, since: null, last_good_poll_at: null, interval_ms: 2000 },
+      {
+        name: "default",
+        kind: "polyai-legacy",
+        state: "ok",
+        reason: null,
+        since: null,
+        last_good_poll_at: null,
+        interval_ms: 2000,
+        last_unknown_status: null,
+      },
     ]);
     const rest = await send("GET", `/v1/sources?cursor=${first.next_cursor}`);
     expect(rest.body).toMatchObject({ data: [{ name: "sandbox" }], next_cursor: null });

@@ -16,7 +16,7 @@ function quietFeed(matchesAfter: number) {
     store: {
       readFeed: async ({ cursor }) => {
         cursors.push(cursor);
-        return { data: cursors.length > matchesAfter ? [eventView] : [], nextCursor: String(cursors.length) };
+        return { data: cursors.length > matchesAfter ? [eventView] : [], cursors: [], nextCursor: String(cursors.length) };
       },
     },
     live: {
@@ -40,7 +40,7 @@ describe("the feed", () => {
       store: {
         readFeed: async (query) => {
           asked.push(query);
-          return { data: [], nextCursor: "9" };
+          return { data: [], cursors: [], nextCursor: "9" };
         },
       },
     });

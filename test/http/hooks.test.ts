@@ -12,7 +12,9 @@ describe("POST /v1/hooks", () => {
     const { send, hookRequests } = createTestApi();
     const response = await send("POST", "/v1/hooks", { [urlKey]: url });
     expect(response.status).toBe(201);
-    expect(hookRequests).toEqual([{ url, urlKey, filter: { names: null }, format: null, headers: null, signingSecret: null }]);
+    expect(hookRequests).toEqual([
+      { url, urlKey, filter: { names: null, where: [] }, format: null, request: null, headers: null, signingSecret: null },
+    ]);
   });
 
   test("the hook has every key", async () => {
@@ -64,10 +66,14 @@ describe("POST /v1/hooks", () => {
     [{ event: {} }, ["/event"]],
     [{ event: 1 }, ["/event"]],
     [{ events: ["nothing"] }, ["/events/0"]],
+    [{ events: ["", "terminal", "nothing"] }, ["/events/2"]],
     [{ format: {} }, ["/format"]],
     [{ format: "xml" }, ["/format"]],
     [{ headers: { cookie: "a=b" } }, ["/headers/cookie"]],
     [{ signing_secret: "x" }, ["/signing_secret"]],
+    [{ format: "template" }, ["/request"]],
+    [{ format: "slack", request: { method: "POST", body: 1 } }, ["/request"]],
+    [{ request: { method: "POST", body: ["{{x}}"] } }, ["/request/body/0"]],
   ])("%j is 422", async (over, pointers) => {
     const { send, hookRequests } = createTestApi();
     const response = await send("POST", "/v1/hooks", { url, ...over });
@@ -76,28 +82,98 @@ describe("POST /v1/hooks", () => {
     expect(hookRequests).toEqual([]);
   });
 
+  test.each<[object, readonly object[], object | null]>([
+    [{ status: "failure" }, [{ field: "status", test: "is", texts: ["failure"] }], { status: "failure" }],
+    [
+      { source: { in: ["a", "b"] }, reason: { prefix: "busy" }, "metadata.team": { not: "" } },
+      [
+        { field: "source", test: "in", texts: ["a", "b"] },
+        { field: "reason", test: "prefix", texts: ["busy"] },
+        { field: "metadata.team", test: "not", texts: [""] },
+      ],
+      { source: { in: ["a", "b"] }, reason: { prefix: "busy" }, "metadata.team": { not: "" } },
+    ],
+    [{ reason: "😀".repeat(256) }, [{ field: "reason", test: "is", texts: ["😀".repeat(256)] }], { reason: "😀".repeat(256) }],
+    [{}, [], null],
+  ])("where %j is read and shown", async (where, terms, shown) => {
+    const filters: unknown[] = [];
+    const { send } = createTestApi({
+      registration: {
+        registerHook: async (_account, { filter }) => {
+          filters.push(filter);
+          return { kind: "created", view: hookView({ filter }), secret: null };
+        },
+      },
+    });
+    const response = await send("POST", "/v1/hooks", { url, events: ["terminal"], where });
+    expect(response.status).toBe(201);
+    expect(response.body).toMatchObject({ events: ["terminal"], where: shown, ignored: [] });
+    expect(filters).toEqual([{ names: ["terminal"], where: terms }]);
+  });
+
+  const text257 = "x".repeat(257);
+  test.each<[unknown, readonly string[]]>([
+    ["status", ["/where"]],
+    [[{ status: "failure" }], ["/where"]],
+    [{ state: "x" }, ["/where/state"]],
+    [{ "metadata.": "x" }, ["/where/metadata."]],
+    [{ "metadata.a/b": "x" }, ["/where/metadata.a~1b"]],
+    [{ [`metadata.${"k".repeat(41)}`]: "x" }, [`/where/metadata.${"k".repeat(41)}`]],
+    [{ status: null }, ["/where/status"]],
+    [{ status: 1 }, ["/where/status"]],
+    [{ status: {} }, ["/where/status"]],
+    [{ status: { is: "failure" } }, ["/where/status"]],
+    [{ status: { not: "failure", prefix: "f" } }, ["/where/status"]],
+    [{ status: text257 }, ["/where/status"]],
+    [{ status: { prefix: text257 } }, ["/where/status/prefix"]],
+    [{ status: { not: null } }, ["/where/status/not"]],
+    [{ status: { in: [] } }, ["/where/status/in"]],
+    [{ status: { in: "failure" } }, ["/where/status/in"]],
+    [{ status: { in: ["failure", 1, text257] } }, ["/where/status/in/1", "/where/status/in/2"]],
+    [{ status: { in: Array.from({ length: 33 }, () => "x") } }, ["/where/status/in"]],
+    [Object.fromEntries(Array.from({ length: 9 }, (_, n) => [`metadata.k${n}`, "x"])), ["/where"]],
+    [{ state: "x", status: 1 }, ["/where/state", "/where/status"]],
+  ])("where %j is 422", async (where, pointers) => {
+    const { send, hookRequests } = createTestApi();
+    const response = await send("POST", "/v1/hooks", { url, where });
+    expect([response.status, faultsOf(response)]).toEqual([422, pointers]);
+    expect(hookRequests).toEqual([]);
+  });
+
   const blanks = ["", " ", null, [], [""], [null]];
   test.each(
-    ["events", "event", "format", "headers", "signing_secret", "target_url"].flatMap((key) => blanks.map((blank) => [key, blank] as const)),
+    ["events", "event", "where", "format", "headers", "signing_secret", "target_url"].flatMap((key) =>
+      blanks.map((blank) => [key, blank] as const),
+    ),
   )("%s: %j is as if left out", async (key, blank) => {
     const { send, hookRequests } = createTestApi();
     const response = await send("POST", "/v1/hooks", { url, [key]: blank });
     expect([response.status, (response.body as { ignored: unknown }).ignored]).toEqual([201, []]);
-    expect(hookRequests).toEqual([{ url, urlKey: "url", filter: { names: null }, format: null, headers: null, signingSecret: null }]);
+    expect(hookRequests).toEqual([
+      { url, urlKey: "url", filter: { names: null, where: [] }, format: null, request: null, headers: null, signingSecret: null },
+    ]);
   });
 
   test.each([
     [
       { url: "", targetUrl: url, events: [], event: "terminal" },
-      { url, urlKey: "targetUrl", filter: { names: ["terminal"] } },
+      { url, urlKey: "targetUrl", filter: { names: ["terminal"], where: [] } },
     ],
     [
       { url: null, hookUrl: url, events: "", event: ["terminal"] },
-      { url, urlKey: "hookUrl", filter: { names: ["terminal"] } },
+      { url, urlKey: "hookUrl", filter: { names: ["terminal"], where: [] } },
     ],
     [
       { url, events: ["terminal"], event: "" },
-      { url, urlKey: "url", filter: { names: ["terminal"] } },
+      { url, urlKey: "url", filter: { names: ["terminal"], where: [] } },
+    ],
+    [
+      { url, events: ["", "terminal", null, " "] },
+      { url, urlKey: "url", filter: { names: ["terminal"], where: [] } },
+    ],
+    [
+      { url, event: ["call.success", ""] },
+      { url, urlKey: "url", filter: { names: ["call.success"], where: [] } },
     ],
   ])("what is blank in %j yields to what is not", async (body, request) => {
     const { send, hookRequests } = createTestApi();

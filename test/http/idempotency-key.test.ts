@@ -18,6 +18,18 @@ async function register(header: string) {
   return { answer: await send("POST", "/v1/watches", body, { "idempotency-key": header }), keys };
 }
 
+test("without room for its answer is a 429 that says when there is some", async () => {
+  const { send } = createTestApi({
+    idempotency: { take: async () => ({ kind: "key_taken" as const, by: "no_room" as const, retryAfterMs: 3_600_500 }) },
+  });
+  const answer = await send("POST", "/v1/watches", body, { "idempotency-key": "a" });
+  expect([answer.status, answer.headers["retry-after"], answer.body["type"]]).toEqual([
+    429,
+    "3601",
+    "urn:ringback:problem:too-many-stored-answers",
+  ]);
+});
+
 test.each([
   ["a missing value", ""],
   ["empty quotes", '""'],

@@ -12,6 +12,9 @@ type Ids = {
   readonly delivery: string;
   readonly endpoint: string;
   readonly hook: string;
+  readonly placing: string;
+  readonly key: string;
+  readonly link: string;
   /** Only the first account watches it. */
   readonly callSid: string;
   readonly callbackUrl: string;
@@ -19,7 +22,13 @@ type Ids = {
   readonly cursors: Readonly<Record<string, string>>;
 };
 
-type Probe = { readonly method: string; readonly path: string; readonly body?: unknown; readonly status: number };
+type Probe = {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly status: number;
+};
 type ById = { readonly id: string };
 type Listed = { readonly data: readonly ById[]; readonly next_cursor: string | null };
 
@@ -43,6 +52,7 @@ const probesOf: Readonly<Record<string, (ids: Ids) => readonly Probe[]>> = {
   ],
   listWatches: ({ cursors, callSid }) => [...list("/v1/watches", cursors["/v1/watches"]), get(`/v1/watches?call_sid=${callSid}`, 200)],
   getWatch: ({ watch }) => [get(`/v1/watches/${watch}`, 404), get(`/v1/watches/${watch}?wait=1&sequence=0`, 404)],
+  patchWatch: ({ watch }) => [{ method: "PATCH", path: `/v1/watches/${watch}`, body: { metadata: {} }, status: 404 }],
   deleteWatch: ({ watch }) => [
     { method: "DELETE", path: `/v1/watches/${watch}`, status: 404 },
     { method: "DELETE", path: `/v1/watches/${watch}?purge=true`, status: 404 },
@@ -55,6 +65,14 @@ const probesOf: Readonly<Record<string, (ids: Ids) => readonly Probe[]>> = {
     get(`/v1/events?after=${cursors["/v1/events"]}`, 200),
   ],
   getCall: ({ callSid }) => [get(`/v1/calls/${callSid}`, 404), get(`/v1/calls/${callSid}?source=default`, 404)],
+  placeCall: ({ callbackUrl }) => [
+    {
+      ...post("/v1/calls", 201, { source: "sandbox", call: { scenario: "slow" }, callback_url: callbackUrl }),
+      headers: { "idempotency-key": "first-placing" },
+    },
+  ],
+  listPlacings: ({ cursors }) => [...list("/v1/placings", cursors["/v1/placings"]), get("/v1/placings?state=placed", 200)],
+  resolvePlacing: ({ placing }) => [post(`/v1/placings/${placing}/resolve`, 404, { call_sid: null })],
   createHook: ({ callbackUrl }) => [post("/v1/hooks", 201, { url: callbackUrl })],
   listHooks: ({ cursors }) => list("/v1/hooks", cursors["/v1/hooks"]),
   getHook: ({ hook }) => [get(`/v1/hooks/${hook}`, 404)],
@@ -73,17 +91,36 @@ const probesOf: Readonly<Record<string, (ids: Ids) => readonly Probe[]>> = {
   ],
   getDelivery: ({ delivery }) => [get(`/v1/deliveries/${delivery}`, 404)],
   retryDelivery: ({ delivery }) => [post(`/v1/deliveries/${delivery}/retry`, 404)],
+  previewTemplate: ({ event }) => [
+    post("/v1/templates/preview", 422, { format: "flat", event_id: event }),
+    post("/v1/templates/preview", 200, { format: "flat" }),
+  ],
+  sendMcpMessage: ({ watch }) => [post("/mcp", 200, mcpExplain(watch))],
   getMe: () => [get("/v1/me", 200)],
   setDefaultSecret: () => [
     { method: "PUT", path: "/v1/me/signing-secret", body: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }, status: 204 },
   ],
   listSources: () => [get("/v1/sources", 200)],
+  createKey: () => [post("/v1/keys", 201, { name: "another" })],
+  createPortalLink: () => [post("/v1/portal-links", 201, { can: "look" })],
+  listPortalLinks: ({ cursors }) => list("/v1/portal-links", cursors["/v1/portal-links"]),
+  deletePortalLink: ({ link }) => [{ method: "DELETE", path: `/v1/portal-links/${link}`, status: 404 }],
+  listAudit: ({ cursors }) => list("/v1/audit", cursors["/v1/audit"]),
+  listKeys: ({ cursors }) => [get(`/v1/keys?limit=1&cursor=${cursors["/v1/keys"]}`, 200)],
+  deleteKey: ({ key }) => [{ method: "DELETE", path: `/v1/keys/${key}`, status: 404 }],
   getHealth: () => [get("/healthz", 200)],
   getReadiness: () => [get("/readyz", 200)],
   getDocument: () => [get("/openapi.json", 200)],
   getDocs: () => [get("/docs", 200)],
+  getGuides: () => [get("/docs/guides", 200)],
+  getGuide: () => [get("/docs/guides/api", 200)],
   getStart: () => [get("/", 200)],
 };
+
+/** A tool of another account's id is refused in its result. */
+function mcpExplain(id: string) {
+  return { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "explain", arguments: { id } } };
+}
 
 type OpenApi = { readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly operationId: string }>>>> };
 
@@ -103,6 +140,10 @@ async function viewOf({ send }: Client, ids: Ids): Promise<unknown> {
     "/v1/hooks",
     "/v1/endpoints",
     "/v1/deliveries",
+    "/v1/placings",
+    "/v1/keys",
+    "/v1/audit",
+    "/v1/portal-links",
     `/v1/deliveries/${ids.delivery}`,
     `/v1/calls/${ids.callSid}`,
   ];
@@ -118,7 +159,7 @@ function haveFailed({ data }: Listed): boolean {
 
 /** What reads comes before what makes things of the second account's own, so that lists are empty at first. */
 function order(operation: string): number {
-  return operation.startsWith("create") ? 1 : 0;
+  return operation.startsWith("create") || operation === "placeCall" ? 1 : 0;
 }
 
 /** One account with something of everything: two watches with an event each, their deliveries refused, a hook. */
@@ -137,9 +178,32 @@ async function fill(client: Client, callSids: readonly string[], url: string): P
   const listed = async (path: string) => (await client.send("GET", path)).body as Listed;
   // Both events went to the watch's endpoint and to the hook's.
   const deliveries = await eventually(() => listed("/v1/deliveries"), haveFailed);
+  // Calls that have no event, and whose view is still after the first poll.
+  for (const key of ["first-placing", "first-placing-2"]) {
+    const body = { source: "sandbox", call: { scenario: "not-found" }, callback_url: null, metadata: { lead: "first-metadata-value" } };
+    const placed = await client.send("POST", "/v1/calls", body, { "idempotency-key": key });
+    const path = `/v1/watches/${(placed.body as ById).id}`;
+    await eventually(
+      async () => (await client.send("GET", path)).body as { readonly call: { readonly problem: string | null } },
+      ({ call }) => call.problem === "not_found_yet",
+    );
+  }
+  const key = (await client.send("POST", "/v1/keys", { name: "first-key-name" })).body as ById;
+  await client.send("POST", "/v1/portal-links", { can: "look" });
+  const link = (await client.send("POST", "/v1/portal-links", { can: "look" })).body as ById;
   const watch = created[0]?.id ?? "";
   const cursors: Record<string, string> = {};
-  for (const path of ["/v1/watches", "/v1/hooks", "/v1/endpoints", "/v1/deliveries", "/v1/events"])
+  for (const path of [
+    "/v1/watches",
+    "/v1/hooks",
+    "/v1/endpoints",
+    "/v1/deliveries",
+    "/v1/events",
+    "/v1/placings",
+    "/v1/keys",
+    "/v1/audit",
+    "/v1/portal-links",
+  ])
     cursors[path] = (await listed(`${path}?limit=1`)).next_cursor ?? "missing";
   return {
     watch,
@@ -147,6 +211,9 @@ async function fill(client: Client, callSids: readonly string[], url: string): P
     delivery: (await listed(`/v1/deliveries?watch_id=${watch}`)).data[0]?.id ?? deliveries.data[0]?.id ?? "",
     endpoint: (await listed("/v1/endpoints")).data[0]?.id ?? "",
     hook: (hook.body as ById).id,
+    placing: (await listed("/v1/placings")).data[0]?.id ?? "",
+    key: key.id,
+    link: link.id,
     callSid: callSids[0] ?? "",
     callbackUrl: `${url}/first`,
     cursors,
@@ -156,8 +223,8 @@ async function fill(client: Client, callSids: readonly string[], url: string): P
 /** What an answer to the second account must not hold: ids and values of the first one, without what both know. */
 async function marksOf(client: Client, ids: Ids): Promise<readonly string[]> {
   const text = JSON.stringify(await viewOf(client, ids));
-  const found = [...text.matchAll(/\b(?:acc|wch|evt|dlv|ep|hk|att)_[A-Za-z0-9]+/g)].map(([id]) => id);
-  return [...new Set([...found, "first-metadata-value", "first-header-value", "x-gate"])];
+  const found = [...text.matchAll(/\b(?:acc|aud|key|ptl|plc|wch|evt|dlv|ep|hk|att)_[A-Za-z0-9]+/g)].map(([id]) => id);
+  return [...new Set([...found, "first-metadata-value", "first-header-value", "first-key-name", "x-gate"])];
 }
 
 test("no operation shows or changes anything of another account, even if its ids are known", { timeout: 60_000 }, async () => {
@@ -183,11 +250,15 @@ test("no operation shows or changes anything of another account, even if its ids
   const operations = await operationsOf(second);
   expect(operations.toSorted()).toEqual(Object.keys(probesOf).toSorted());
   for (const operation of operations.toSorted((a, b) => order(a) - order(b)))
-    for (const { method, path, body, status } of probesOf[operation]?.(ids) ?? []) {
-      const answer: Answer = await second.send(method, path, body);
+    for (const { method, path, body, headers, status } of probesOf[operation]?.(ids) ?? []) {
+      const answer: Answer = await second.send(method, path, body, headers);
       expect({ operation, path, status: answer.status }).toEqual({ operation, path, status });
       for (const mark of marks) expect(answer.text, `${operation} ${path}`).not.toContain(mark);
-      if (order(operation) === 0 && Array.isArray((answer.body as Partial<Listed> | null)?.data) && operation !== "listSources")
+      if (
+        order(operation) === 0 &&
+        Array.isArray((answer.body as Partial<Listed> | null)?.data) &&
+        !["listAudit", "listSources"].includes(operation)
+      )
         expect({ path, data: (answer.body as Listed).data }).toEqual({ path, data: [] });
       expect(await viewOf(first, ids), `${operation} ${path}`).toEqual(before);
     }
@@ -210,11 +281,14 @@ test("an unknown key sees nothing at all", async () => {
     delivery: "x",
     endpoint: "x",
     hook: "x",
+    placing: "x",
+    key: "x",
+    link: "x",
     callSid: "OUT-1",
     callbackUrl: "http://127.0.0.1:9/",
     cursors: {},
   };
-  const open = new Set(["getHealth", "getReadiness", "getDocument", "getDocs", "getStart"]);
+  const open = new Set(["getHealth", "getReadiness", "getDocument", "getDocs", "getGuides", "getGuide", "getStart"]);
   for (const [operation, probes] of Object.entries(probesOf))
     for (const { method, path, body } of probes(ids)) {
       const { status, headers } = await client.send(method, path, body, { authorization: `Bearer ${key}x` });

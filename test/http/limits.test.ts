@@ -1,4 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { FakeClock } from "../harness/fake-clock.ts";
 import type { Answer, Client } from "../harness/service/client.ts";
 import { startService } from "../harness/service/service.ts";
@@ -22,7 +24,7 @@ async function twoAccounts(environment: Readonly<Record<string, string>>) {
   const clock = new FakeClock();
   const service = await startService({ database: "sqlite-file", environment: { ...source, ...environment }, clock });
   const [acme, beta] = [await service.createAccount("acme", "--default-source"), await service.createAccount("beta", "--default-source")];
-  return { clock, acme: acme.client, acmeKey: acme.key, beta: beta.client };
+  return { clock, url: service.url, acme: acme.client, acmeKey: acme.key, beta: beta.client };
 }
 
 describe("the rate of an account", () => {
@@ -59,6 +61,44 @@ describe("the rate of an account", () => {
   });
 });
 
+const batchOf = (count: number) => ({
+  watches: Array.from({ length: count }, (_, n) => ({ call_sid: `OUT-${n}`, callback_url: null })),
+});
+
+describe("a batch in the rate of its account", () => {
+  test("ten items count as one request, and what is missing delays later requests", async () => {
+    const { clock, acme, beta } = await twoAccounts({ API_MAX_PER_SECOND: "3" });
+    // 61 items are seven requests: four more than there are.
+    expect((await acme.send("POST", "/v1/watches/batch", batchOf(61))).status).toBe(200);
+    const refused = await acme.send("GET", "/v1/me");
+    expect([refused.status, refused.headers["retry-after"]]).toEqual([429, "2"]);
+    expect((await beta.send("GET", "/v1/me")).status).toBe(200);
+    await clock.advance(1600);
+    expect((await acme.send("GET", "/v1/me")).status).toBe(429);
+    await clock.advance(400);
+    expect((await acme.send("GET", "/v1/me")).status).toBe(200);
+    await clock.advance(1000);
+    const small = async () => (await acme.send("POST", "/v1/watches/batch", batchOf(10))).status;
+    expect([await small(), await small(), await small(), await small()]).toEqual([200, 200, 200, 429]);
+  });
+
+  test("one whose account is in debt once its body has arrived is refused unparsed", async () => {
+    const { url, acme, acmeKey } = await twoAccounts({ API_MAX_PER_SECOND: "3" });
+    expect((await acme.send("GET", "/v1/me")).status).toBe(200);
+    const { port } = new URL(url);
+    const socket = connect(Number(port), "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    await once(socket, "connect");
+    const head = ["POST /v1/watches/batch HTTP/1.1", "Host: ringback", `X-API-Key: ${acmeKey}`, "Content-Type: application/json"];
+    socket.write(`${[...head, "Expect: 100-continue", "Content-Length: 8"].join("\r\n")}\r\n\r\n`);
+    // The service asks for the body once it reads it, so this batch has had its token.
+    expect(String((await once(socket, "data"))[0])).toContain("100 Continue");
+    expect((await acme.send("POST", "/v1/watches/batch", batchOf(100))).status).toBe(200);
+    socket.write("not JSON");
+    expect(String((await once(socket, "data"))[0])).toMatch(/^HTTP\/1\.1 429 .*retry-after: 4/is);
+  });
+});
+
 describe("the quotas of an account", () => {
   test("active watches: one too many is 403, in a batch too, until one ends; a repeat is no new one", async () => {
     const { acme, beta } = await twoAccounts({ ACCOUNT_MAX_ACTIVE_WATCHES: "2" });
@@ -90,6 +130,24 @@ describe("the quotas of an account", () => {
     expect((await acme.send("GET", "/v1/watches")).body).toMatchObject({ data: [{ call_sid: "OUT-2" }, { call_sid: "OUT-1" }] });
   });
 
+  test("watches of one call: one too many is 403, in a batch too, until one is deleted; a repeat is no new one", async () => {
+    const { acme, beta } = await twoAccounts({ ACCOUNT_MAX_WATCHES_PER_CALL: "2" });
+    const first = await watch(acme, 1, "http://127.0.0.1:9/1");
+    const batch = await acme.send("POST", "/v1/watches/batch", {
+      watches: [2, 3].map((n) => ({ call_sid: "OUT-1", callback_url: `http://127.0.0.1:9/${n}` })),
+    });
+    expect(batch.body).toMatchObject({ results: [{ status: 201 }, { status: 403, problem: quotaExceeded }] });
+    expect(await watch(acme, 1, "http://127.0.0.1:9/3")).toMatchObject({
+      status: 403,
+      body: { ...quotaExceeded, detail: "the account has reached its quota of 2 active watches on one call" },
+    });
+    expect((await watch(acme, 1, "http://127.0.0.1:9/1")).status).toBe(200);
+    expect((await watch(acme, 2, "http://127.0.0.1:9/3")).status).toBe(201);
+    expect((await watch(beta, 1, "http://127.0.0.1:9/3")).status).toBe(201);
+    expect((await acme.send("DELETE", `/v1/watches/${(first.body as { id: string }).id}`)).status).toBe(204);
+    expect((await watch(acme, 1, "http://127.0.0.1:9/3")).status).toBe(201);
+  });
+
   test("hooks: one too many is 403 until one is removed; a repeat is no new one", async () => {
     const { acme, beta } = await twoAccounts({ ACCOUNT_MAX_HOOKS: "1" });
     const first = await hook(acme, "one");
@@ -105,19 +163,23 @@ describe("the quotas of an account", () => {
     const none = {
       API_MAX_PER_SECOND: "0",
       ACCOUNT_MAX_ACTIVE_WATCHES: "0",
+      ACCOUNT_MAX_WATCHES_PER_CALL: "0",
       ACCOUNT_MAX_ENDPOINTS: "0",
       ACCOUNT_MAX_HOOKS: "0",
       ACCOUNT_MAX_WAITING_REQUESTS: "0",
+      ACCOUNT_MAX_STORED_ANSWERS_MIB: "0",
     };
     const { acme } = await twoAccounts(none);
     expect((await acme.send("GET", "/v1/me")).body).toMatchObject({
       limits: {
         api_max_per_second: 0,
         max_active_watches: 0,
+        max_watches_per_call: 0,
         max_endpoints: 0,
         max_hooks: 0,
         manual_max_in_flight: 4,
         max_waiting_requests: 0,
+        max_stored_answers_mib: 0,
       },
     });
     for (let n = 0; n < 10; n++) expect((await watch(acme, n, `http://127.0.0.1:9/${n}`)).status).toBe(201);

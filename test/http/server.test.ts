@@ -406,6 +406,28 @@ describe("close", () => {
     await agent.close();
   });
 
+  test("is not held up by connections that have sent nothing", async () => {
+    const listening = await start(createTestApi().app, { silentMs: 20 });
+    const silent = await connectTo(listening);
+    await expect.poll(() => listening.connections()).toBe(1);
+    const ended = once(silent, "close");
+    await listening.close(60_000);
+    await ended;
+  });
+
+  test("takes a request whose beginning has arrived", async () => {
+    const listening = await start(createTestApi().app, { silentMs: 20 });
+    const [begun, silent] = [await connectTo(listening), await connectTo(listening)];
+    const text = readAll(begun);
+    begun.write("GET /healthz HTTP/1.1\r\n");
+    await expect.poll(() => listening.connections()).toBe(2);
+    const [ended, closed] = [once(silent, "close"), listening.close(60_000)];
+    await ended;
+    begun.write("Host: a\r\n\r\n");
+    expect(await text).toContain("200 OK");
+    await closed;
+  });
+
   test("cuts off what is not done when the grace is over, and may be called again", async () => {
     const { app, subscribed } = waitingApi();
     const listening = await start(app);

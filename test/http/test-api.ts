@@ -1,3 +1,4 @@
+import { ComputingTurns } from "../../src/engine/runtime/computing-turns.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
 import { expect } from "vitest";
 import { createSecretBox } from "../../src/adapters/sealing/secret-box.ts";
@@ -8,8 +9,9 @@ import { answerOf, clientOn } from "../harness/service/client.ts";
 import type { Answer } from "../harness/service/client.ts";
 import type { HttpDependencies } from "../../src/http/operations/dependencies.ts";
 import type { IdempotentRequest } from "../../src/ports/use-cases/idempotency.ts";
-import type { HookRequest, WatchRequest } from "../../src/ports/use-cases/registration.ts";
-import { account, attempt, deliveryView, endpointView, eventView, hookView, watchView } from "./views.ts";
+import type { KeyRequest } from "../../src/ports/use-cases/keys.ts";
+import type { HookRequest, WatchChange, WatchRequest } from "../../src/ports/use-cases/registration.ts";
+import { account, apiKeyView, attempt, auditRow, deliveryView, endpointView, eventView, hookView, portalLink, watchView } from "./views.ts";
 
 export const apiKey = "rb_0123456789abcdef01234567";
 
@@ -29,6 +31,18 @@ const page =
   <T>(value: T) =>
   () =>
     Promise.resolve({ data: [value], nextCursor: null });
+
+const sourceHealths = () =>
+  (["default", "sandbox"] as const).map((name) => ({
+    name,
+    kind: name === "sandbox" ? ("sandbox" as const) : ("polyai-legacy" as const),
+    state: "ok" as const,
+    reason: null,
+    sinceMs: null,
+    lastGoodPollAtMs: null,
+    lastUnknownStatus: null,
+    intervalMs: 2000,
+  }));
 
 let check: AnswerCheck | null = null;
 
@@ -55,6 +69,7 @@ function checked(app: ReturnType<typeof createApp>): ReturnType<typeof createApp
 export function createTestApi(parts: Parts = {}) {
   const clock = new FakeClock();
   const watchRequests: WatchRequest[][] = [];
+  const watchChanges: WatchChange[] = [];
   const hookRequests: HookRequest[] = [];
   const logged: Logged[] = [];
   const answered: { readonly route: string; readonly status: number }[] = [];
@@ -70,6 +85,11 @@ export function createTestApi(parts: Parts = {}) {
       async registerBatch(_account: unknown, requests: readonly WatchRequest[]) {
         watchRequests.push([...requests]);
         return { kind: "batch" as const, outcomes: requests.map(created) };
+      },
+      async changeWatch(_account: unknown, watchId: string, change: WatchChange) {
+        watchChanges.push(change);
+        if (watchId === "wch_1") return { kind: "changed" as const, view: watchView() };
+        return { kind: watchId === "wch_2" ? ("ended" as const) : ("unknown" as const) };
       },
       removeWatch: async (_account: unknown, watchId: string) => watchId === "wch_1",
       async registerHook(_account: unknown, request: HookRequest) {
@@ -92,53 +112,74 @@ export function createTestApi(parts: Parts = {}) {
       test: async (_account: unknown, id: string) =>
         id === "ep_1" ? { kind: "attempted" as const, attempt } : { kind: "unknown" as const },
       recover: async (_account: unknown, id: string) =>
-        id === "ep_1" ? { kind: "recovered" as const, count: 3 } : { kind: "unknown" as const },
+        id === "ep_1" ? { kind: "recovered" as const, recovered: 3, hurried: 0, more: false } : { kind: "unknown" as const },
     },
     live: {
+      impliedSourceName: () => "default",
       callProgress: () => null,
-      sources: () =>
-        (["default", "sandbox"] as const).map((name) => ({
-          name,
-          kind: name === "sandbox" ? ("sandbox" as const) : ("polyai-legacy" as const),
-          state: "ok" as const,
-          reason: null,
-          sinceMs: null,
-          lastGoodPollAtMs: null,
-          intervalMs: 2000,
-        })),
+      sources: sourceHealths,
+      allSources: sourceHealths,
+      detectionDelays: () => null,
+      instances: () => [{ token: null, isThis: true, shares: [] }],
+      oldestDuePollMs: () => 0,
       changed: async () => "timeout",
       readiness: async () => ({ notReady: null, degraded: [] }),
     },
-    idempotency: { take: async (request: IdempotentRequest) => ({ kind: "held" as const, request, [Symbol.dispose]: () => {} }) },
-    authentication: { findByKey: async (key: string) => (key === apiKey ? account : null) },
+    idempotency: {
+      take: async (request: IdempotentRequest) => ({ kind: "held" as const, request, [Symbol.dispose]: () => {} }),
+      keep: async <Outcome>(_request: unknown, outcome: Outcome) => outcome,
+    },
+    authentication: { findByKey: async (key: string) => (key === apiKey ? { kind: "account" as const, account, key: apiKeyView } : null) },
     store: {
       getWatch: one("wch_1", watchView()),
       listWatches: page(watchView()),
+      listWatchesByMetadata: page(watchView()),
       listWatchEvents: async ({ watchId }: { watchId: string }) => (watchId === "wch_1" ? { data: [eventView], nextCursor: null } : null),
       getEvent: one("evt_1", eventView),
-      readFeed: async () => ({ data: [eventView], nextCursor: "1" }),
+      readFeed: async () => ({ data: [eventView], cursors: ["1"], nextCursor: "1" }),
       listRecentEvents: async () => [],
       getCall: async ({ callSid, sourceName }: { callSid: string; sourceName: string }) =>
         callSid === "OUT-1" && sourceName === "default" ? { callSid, sourceName, status: watchView().call } : null,
       listDeliveries: page(deliveryView()),
       getDelivery: one("dlv_1", { view: deliveryView(), attempts: [attempt] }),
       getEndpoint: one("ep_1", endpointView()),
+      countAttempts: async () => [],
+      readActivity: async () => [],
       listEndpoints: page(endpointView()),
       getHook: one("hk_1", hookView()),
       listHooks: page(hookView()),
+      pageKeys: page(apiKeyView),
+      listAudit: page(auditRow),
+      listPortalLinks: page(portalLink),
+    },
+    portals: {
+      create: async () => ({ kind: "created" as const, link: portalLink, token: "token" }),
+      revoke: async (_account: unknown, id: string) => id === "ptl_1",
+      find: async () => null,
+    },
+    keys: {
+      create: async (_account: unknown, _by: unknown, { name }: KeyRequest) => ({
+        kind: "created" as const,
+        view: { ...apiKeyView, name },
+        key: "rb_0123456789abcdefghjkmnpqrstvwxyz01234567",
+      }),
+      revoke: async (_account: unknown, id: string) => id === "key_1",
     },
     secretBox: createSecretBox([Buffer.alloc(32, 7)]),
     clock,
+    turns: new ComputingTurns(clock),
     logger: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     metrics: { httpAnswered: (route: string, status: number) => void answered.push({ route, status }) },
     sourceKinds: ["polyai-legacy", "polyai-agents", "sandbox"],
     limits: {
       apiMaxPerSecond: 0,
       maxActiveWatches: 200_000,
+      maxWatchesPerCall: 100,
       maxEndpoints: 50_000,
       maxHooks: 100,
       manualMaxInFlight: 0,
       maxWaitingRequests: 0,
+      maxStoredAnswersMib: 0,
     },
     retentionDays: 30,
     endpointMaxInFlight: 32,
@@ -148,11 +189,13 @@ export function createTestApi(parts: Parts = {}) {
   const dependencies = Object.fromEntries(
     Object.entries(defaults).map(([name, part]) => {
       const over = parts[name as keyof Parts];
-      const replaced = typeof part !== "object" || part === null || Array.isArray(part) || name === "clock";
+      const replaced = typeof part !== "object" || part === null || Array.isArray(part) || name === "clock" || name === "turns";
       return [name, replaced ? (over ?? part) : { ...part, ...(over as object | undefined) }];
     }),
   ) as unknown as HttpDependencies;
-  const app = checked(createApp(dependencies));
+  const unchecked = createApp(dependencies);
+  const send = unchecked.request.bind(unchecked);
+  const app = checked(unchecked);
 
   /** As `fetch`, for requests that `send` does not make: without a key, with a stream, with a signal. */
   const request = async (path: string, init?: RequestInit): Promise<Answer> => {
@@ -170,5 +213,7 @@ export function createTestApi(parts: Parts = {}) {
       ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
     }),
   );
-  return { app, clock, request, ...client, watchRequests, hookRequests, logged, answered };
+  /** Requests a body that never ends, which the check of other answers would wait for. */
+  const stream = (path: string, headers: Record<string, string>) => send(path, { headers });
+  return { app, clock, stream, request, ...client, watchRequests, watchChanges, hookRequests, logged, answered };
 }

@@ -1,11 +1,15 @@
 import { callEvent } from "../harness/events.ts";
 import { healthy, startMs } from "../harness/deliveries.ts";
+import { mayNotPlace } from "../../src/domain/calls/placing.ts";
 import { filterByNames } from "../../src/domain/events/event-filter.ts";
 import type { Attempt } from "../../src/domain/deliveries/attempt.ts";
 import type { Delivery } from "../../src/domain/deliveries/delivery.ts";
 import type { Endpoint } from "../../src/domain/deliveries/endpoint.ts";
 import type { Watch } from "../../src/domain/calls/watch.ts";
-import type { Account } from "../../src/ports/stores/account-store.ts";
+import { keyScopes } from "../../src/domain/secrets/key-scopes.ts";
+import type { PortalLink } from "../../src/domain/portal-link.ts";
+import type { AuditRow } from "../../src/ports/stores/audit-store.ts";
+import type { Account, ApiKeyView } from "../../src/ports/stores/account-store.ts";
 import type { DeliveryView, EndpointSummary, EndpointView, EventView, HookView, WatchView } from "../../src/ports/stores/read-store.ts";
 
 export const account: Account = {
@@ -14,10 +18,53 @@ export const account: Account = {
   usesDefaultSource: true,
   sealedSigningKey: new Uint8Array(),
   publicKey: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
+  placing: mayNotPlace,
+  disabledAtMs: null,
+  disablings: 0,
   createdAtMs: startMs,
 };
 
-const endpointSummary: EndpointSummary = { id: "ep_1", state: "enabled", reason: null, format: "standard", pausedUntilMs: null };
+export const apiKeyView: ApiKeyView = {
+  id: "key_1",
+  accountId: account.id,
+  name: "crm",
+  scopes: keyScopes,
+  expiresAtMs: null,
+  createdAtMs: startMs,
+  lastUsedAtMs: null,
+  revokedAtMs: null,
+};
+
+export const portalLink: PortalLink = {
+  id: "ptl_1",
+  accountId: account.id,
+  keyId: "key_1",
+  can: "look",
+  frameAncestors: [],
+  createdAtMs: startMs,
+  expiresAtMs: startMs + 3_600_000,
+  usedAtMs: null,
+  revokedAtMs: null,
+};
+
+export const auditRow: AuditRow = {
+  id: "aud_1",
+  accountId: account.id,
+  atMs: startMs,
+  action: "endpoint.changed",
+  target: { kind: "endpoint", id: "ep_1" },
+  actor: { kind: "key", id: "key_1", name: "crm", address: "203.0.113.7", forwardedFor: null },
+  detail: '{"changed":["state"],"state":"paused"}',
+};
+
+const endpointSummary: EndpointSummary = {
+  id: "ep_1",
+  state: "enabled",
+  reason: null,
+  format: "standard",
+  request: null,
+  pausedUntilMs: null,
+};
 
 /** The names of a filter, as the API spells it. */
 type WithNames = { readonly events?: readonly string[] | null };
@@ -27,7 +74,7 @@ export function watchView(
   over: Partial<Omit<WatchView, "watch">> = {},
 ): WatchView {
   return {
-    call: { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
+    call: { status: null, reason: "", details: null, terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
     endpoint: endpointSummary,
     pendingDeliveries: 0,
     ...over,
@@ -43,6 +90,7 @@ export function watchView(
       endReason: null,
       filter: filterByNames(events),
       metadata: {},
+      trace: null,
       sequence: 0,
       createdAtMs: startMs,
       expiresAtMs: startMs + 86_400_000,
@@ -78,6 +126,8 @@ export function deliveryView(delivery: Partial<Delivery> = {}): DeliveryView {
       nextAttemptAtMs: startMs + 5000,
       firstAttemptAtMs: startMs,
       firstFailedAtMs: startMs,
+      scheduledAtMs: null,
+      lastRecovery: null,
       settledAtMs: null,
       createdAtMs: startMs,
       ...delivery,
@@ -109,6 +159,7 @@ export function endpointView(endpoint: Partial<Endpoint> = {}, over: Partial<Omi
       url: "https://crm.example.com/hooks/calls",
       origin: "https://crm.example.com:443",
       format: "standard",
+      request: null,
       headerNames: ["x-api-key"],
       signatures: ["v1"],
       late: "send",

@@ -22,16 +22,28 @@ describe("POST /v1/watches", () => {
         {
           callSid: "OUT-1",
           callbackUrl,
-          filter: { names: null },
+          needsHook: false,
+          filter: { names: null, where: [] },
           metadata: {},
           format: null,
+          request: null,
           headers: null,
           signingSecret: null,
-          sourceName: "default",
+          sourceName: null,
           expiresAtMs: null,
+          trace: null,
         },
       ],
     ]);
+  });
+
+  test.each([
+    ["an explicit null needs no hook", { callback_url: null }, false],
+    ["a callback URL that is left out needs one", {}, true],
+  ])("%s", async (_what, given, needsHook) => {
+    const { send, watchRequests } = createTestApi();
+    await send("POST", "/v1/watches", { call_sid: "OUT-1", ...given });
+    expect(watchRequests).toMatchObject([[{ callbackUrl: null, needsHook }]]);
   });
 
   test("everything is handed on", async () => {
@@ -51,13 +63,16 @@ describe("POST /v1/watches", () => {
     expect(watchRequests[0]?.[0]).toEqual({
       callSid: "OUT-sandbox-success-1",
       callbackUrl,
-      filter: { names: ["terminal", "call.queued"] },
+      needsHook: false,
+      filter: { names: ["terminal", "call.queued"], where: [] },
       metadata: { lead_id: "00Q5g000" },
       format: "cloudevents",
+      request: null,
       headers: { Authorization: "Bearer x" },
       signingSecret: secret,
       sourceName: "sandbox",
       expiresAtMs: startMs,
+      trace: null,
     });
   });
 
@@ -106,9 +121,10 @@ describe("POST /v1/watches", () => {
 
   test.each<[string, object, readonly string[]]>([
     ["no SID", { call_sid: undefined }, ["/call_sid"]],
-    ["a SID without its prefix", { call_sid: "550e8400" }, ["/call_sid"]],
-    ["an empty rest", { call_sid: "OUT-" }, ["/call_sid"]],
-    ["a SID of 129", { call_sid: `OUT-${"x".repeat(129)}` }, ["/call_sid"]],
+    ["an empty SID", { call_sid: "" }, ["/call_sid"]],
+    ["a SID of 133", { call_sid: "x".repeat(133) }, ["/call_sid"]],
+    ["a step of a path", { call_sid: ".." }, ["/call_sid"]],
+    ["half a surrogate pair", { call_sid: "OUT-\ud800" }, ["/call_sid"]],
     ["a line end after the SID", { call_sid: "OUT-1\n" }, ["/call_sid"]],
     ["a number for a URL", { callback_url: 5 }, ["/callback_url"]],
     ["no events at all", { events: [] }, ["/events"]],
@@ -127,6 +143,19 @@ describe("POST /v1/watches", () => {
     ["a NUL in the name of a source", { source: "a\0b" }, ["/source"]],
     ["a list for metadata", { metadata: ["a"] }, ["/metadata"]],
     ["an unknown format", { format: "xml" }, ["/format"]],
+    ["the format of a template without one", { format: "template" }, ["/request"]],
+    ["a template beside another format", { format: "flat", request: { method: "POST", body: 1 } }, ["/request"]],
+    ["a template that is none", { request: "{}" }, ["/request"]],
+    ["a template without its parts", { request: {} }, ["/request/method", "/request/body"]],
+    ["a method that changes nothing", { request: { method: "GET", body: 1 } }, ["/request/method"]],
+    ["an unknown key of a template", { request: { method: "PUT", body: 1, url: "x" } }, ["/request/url"]],
+    ["a template of a form", { request: { method: "PUT", content_type: "multipart/form-data", body: "x" } }, ["/request/content_type"]],
+    ["a number for a type", { request: { method: "PUT", content_type: 1, body: "x" } }, ["/request/content_type"]],
+    ["text that is no text", { request: { method: "PUT", content_type: "text/plain", body: 1 } }, ["/request/body"]],
+    ["a placeholder of nothing", { request: { method: "PUT", body: { "a/b": ["", "{{data.x}}"] } } }, ["/request/body/a~1b/1"]],
+    ["too many placeholders", { request: { method: "PUT", body: "{{type}}".repeat(33) } }, ["/request/body"]],
+    ["a large template", { request: { method: "PUT", body: "x".repeat(8191) } }, ["/request/body"]],
+    ["a template without a URL", { callback_url: undefined, request: { method: "PUT", body: 1 } }, ["/request"]],
     ["a header of ours", { headers: { "Webhook-Id": "1" } }, ["/headers/Webhook-Id"]],
     ["a line end in a header", { headers: { "x-a": "1\r\nx-b: 2" } }, ["/headers/x-a"]],
     ["21 headers", { headers: Object.fromEntries(Array.from({ length: 21 }, (_, index) => [`x-${index}`, "1"])) }, ["/headers"]],
@@ -143,7 +172,7 @@ describe("POST /v1/watches", () => {
     ["format without a URL", { callback_url: undefined, format: "flat" }, ["/format"]],
     ["headers without a URL", { callback_url: null, headers: {} }, ["/headers"]],
     ["a secret without a URL", { callback_url: undefined, signing_secret: secret }, ["/signing_secret"]],
-    ["two faults", { call_sid: "1", format: "xml" }, ["/call_sid", "/format"]],
+    ["two faults", { call_sid: "", format: "xml" }, ["/call_sid", "/format"]],
   ])("%s is 422 where it is", async (_name, over, pointers) => {
     const { send, watchRequests } = createTestApi();
     const response = await send("POST", "/v1/watches", { ...minimal, ...over });
@@ -196,7 +225,26 @@ const outcomes = (requests: readonly WatchRequest[]): readonly WatchOutcome[] =>
     return { kind: callSid === "OUT-3" ? "existing" : "created", view: watchView({ callSid }), signingSecret: null };
   });
 
+const batchOf = (count: number, item: object) => ({
+  watches: Array.from({ length: count }, (_, n) => ({ ...minimal, call_sid: `OUT-${n}`, ...item })),
+});
+
 describe("POST /v1/watches/batch", () => {
+  test("with a key is refused before anything is done if its answer may exceed 1 MiB, and not without", async () => {
+    const { send, watchRequests } = createTestApi();
+    const metadata = { note: "n".repeat(1500) };
+    const keyed = (key: string, body: unknown) => send("POST", "/v1/watches/batch", body, { "idempotency-key": key });
+    const small = await keyed("small", batchOf(1000, {}));
+    expect([small.status, small.text.length]).toEqual([200, expect.toSatisfy((bytes: number) => bytes < 1_048_576)]);
+    const large = await keyed("large", batchOf(500, { metadata }));
+    expect([large.status, large.body]).toMatchObject([422, { type: "urn:ringback:problem:batch-too-large-for-key" }]);
+    // Each fault of an item is listed in its answer.
+    const unknown = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`unknown_key_${n}`, 1]));
+    expect((await keyed("faulty", batchOf(200, unknown))).body["type"]).toBe("urn:ringback:problem:batch-too-large-for-key");
+    expect(watchRequests).toHaveLength(1);
+    expect((await send("POST", "/v1/watches/batch", batchOf(500, { metadata }))).status).toBe(200);
+  });
+
   test("each item has its answer in its place, and the good ones go in one call", async () => {
     const { send, watchRequests } = createTestApi();
     const watches = [
@@ -360,6 +408,37 @@ describe("the rest", () => {
   });
 
   test.each([
+    ["metadata.lead_id=1", { lead_id: "1" }],
+    ["metadata.lead_id=a%20b&status=active&metadata.team=&limit=7", { lead_id: "a b", team: "" }],
+    ["metadata.__proto__=1", JSON.parse('{"__proto__":"1"}') as object],
+  ])("%s searches by metadata", async (query, metadata) => {
+    const asked: { metadata: object }[] = [];
+    const { send } = createTestApi({
+      store: {
+        listWatchesByMetadata: async (request) => {
+          asked.push(request);
+          return { data: [watchView()], nextCursor: null };
+        },
+      },
+    });
+    expect((await send("GET", `/v1/watches?${query}`)).status).toBe(200);
+    expect(asked.map((request) => Object.entries(request.metadata))).toEqual([Object.entries(metadata)]);
+  });
+
+  test.each([
+    ["metadata=1", ["metadata"]],
+    ["metadata.=1", ["metadata."]],
+    ["metadata.a-b=1", ["metadata.a-b"]],
+    ["metadata.a=1&metadata.a=2", ["metadata.a"]],
+    ["metadat.a=1&reason=x", ["metadat.a", "reason"]],
+    [Array.from({ length: 17 }, (_, n) => `metadata.k${n}=x`).join("&"), ["metadata.k16"]],
+  ])("%s is 422", async (query, parameters) => {
+    const { send } = createTestApi();
+    const response = await send("GET", `/v1/watches?${query}`);
+    expect([response.status, faultsOf(response)]).toEqual([422, parameters]);
+  });
+
+  test.each([
     ["", false],
     ["?purge=true", true],
     ["?purge=false", false],
@@ -383,13 +462,61 @@ describe("the rest", () => {
   });
 
   test("the state of the polling is shown while the watch is active", async () => {
-    const progress = { polledAtMs: startMs + 1, nextPollAtMs: startMs + 2000, problem: "source_slowed" as const };
-    const polling = { polled_at: "2026-11-24T12:00:00.001Z", next_poll_at: "2026-11-24T12:00:02.000Z", problem: "source_slowed" };
+    const problemDetail = "answered 502 (correlation id abc)";
+    const progress = { polledAtMs: startMs + 1, nextPollAtMs: startMs + 2000, problem: "source_slowed" as const, problemDetail };
+    const polling = {
+      polled_at: "2026-11-24T12:00:00.001Z",
+      next_poll_at: "2026-11-24T12:00:02.000Z",
+      problem: "source_slowed",
+      problem_detail: problemDetail,
+    };
     const of = async (status: "active" | "completed") => {
       const { send } = createTestApi({ store: { getWatch: async () => watchView({ status }) }, live: { callProgress: () => progress } });
       return ((await send("GET", "/v1/watches/wch_1")).body as { call: object }).call;
     };
     expect(await of("active")).toMatchObject(polling);
     expect(await of("completed")).toMatchObject({ next_poll_at: null, problem: null, problem_detail: null });
+  });
+});
+
+describe("PATCH /v1/watches/{id}", () => {
+  test.each([
+    [{}, {}],
+    [{ metadata: { lead_id: "2" } }, { metadata: { lead_id: "2" } }],
+    [{ events: null }, { filter: { names: null, where: [] } }],
+    [
+      { events: ["terminal"], metadata: {} },
+      { filter: { names: ["terminal"], where: [] }, metadata: {} },
+    ],
+    [{ expires_at: "2026-11-24T12:00:00.000Z" }, { expiresAtMs: startMs }],
+    [{ expires_at: null }, { expiresAtMs: null }],
+  ])("%j changes what it names", async (body, change) => {
+    const { send, watchChanges } = createTestApi();
+    const response = await send("PATCH", "/v1/watches/wch_1", body);
+    expect([response.status, (response.body as { id: string }).id]).toEqual([200, "wch_1"]);
+    expect(watchChanges).toEqual([change]);
+  });
+
+  test.each([
+    [{ callback_url: "https://other.example/" }, ["/callback_url"]],
+    [{ call_sid: "OUT-2", source: "x" }, ["/call_sid", "/source"]],
+    [{ metadata: null }, ["/metadata"]],
+    [{ metadata: { "a-b": "1" } }, ["/metadata/a-b"]],
+    [{ events: ["endpoint.disabled"] }, ["/events/0"]],
+    [{ events: [] }, ["/events"]],
+    [{ expires_at: "soon" }, ["/expires_at"]],
+    [[], [""]],
+  ])("%j is 422", async (body, pointers) => {
+    const { send, watchChanges } = createTestApi();
+    const response = await send("PATCH", "/v1/watches/wch_1", body);
+    expect([response.status, faultsOf(response)]).toEqual([422, pointers]);
+    expect(watchChanges).toEqual([]);
+  });
+
+  test("an ended watch is 409, an unknown one 404", async () => {
+    const { send } = createTestApi();
+    const ended = await send("PATCH", "/v1/watches/wch_2", { metadata: {} });
+    expect([ended.status, problemOf(ended).type]).toEqual([409, "urn:ringback:problem:watch-ended"]);
+    expect((await send("PATCH", "/v1/watches/wch_3", { metadata: {} })).status).toBe(404);
   });
 });

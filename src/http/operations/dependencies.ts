@@ -1,12 +1,20 @@
 import type { AccountLimits } from "../../domain/quotas.ts";
-import type { Account } from "../../ports/stores/account-store.ts";
+import type { Account, AccountStore, ApiKey } from "../../ports/stores/account-store.ts";
 import type { Authentication } from "../../ports/use-cases/authentication.ts";
 import type { EndpointSettings } from "../../ports/use-cases/endpoint-settings.ts";
-import type { IdempotencyKeys } from "../../ports/use-cases/idempotency.ts";
+import type { IdempotencyKeys, KeptAnswers } from "../../ports/use-cases/idempotency.ts";
+import type { Portals } from "../../ports/use-cases/portals.ts";
+import type { PortalStore } from "../../ports/stores/portal-store.ts";
+import type { KeyEditing } from "../../ports/use-cases/keys.ts";
+import type { AuditStore } from "../../ports/stores/audit-store.ts";
 import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { ManualDelivery } from "../../ports/use-cases/manual-delivery.ts";
+import type { CallPlacing } from "../../ports/use-cases/placing.ts";
 import type { Registration } from "../../ports/use-cases/registration.ts";
 import type { Clock } from "../../ports/clock.ts";
+import type { Turns } from "../../ports/turns.ts";
+import type { PlacingStore } from "../../ports/stores/placing-store.ts";
+import type { StoreLifecycle } from "../../ports/stores/service-store.ts";
 import type { ReadStore } from "../../ports/stores/read-store.ts";
 import type { SecretBox } from "../../ports/secret-box.ts";
 import type { Logger, Metrics } from "../../ports/telemetry.ts";
@@ -18,11 +26,20 @@ export type HttpDependencies = {
   readonly manualDelivery: ManualDelivery;
   readonly live: LiveState;
   readonly authentication: Authentication;
-  readonly idempotency: IdempotencyKeys;
-  readonly store: ReadStore;
+  readonly idempotency: IdempotencyKeys & KeptAnswers;
+  readonly placing: CallPlacing;
+  readonly keys: KeyEditing;
+  readonly portals: Portals;
+  readonly store: ReadStore &
+    AuditStore &
+    Pick<PlacingStore, "getPlacing" | "listPlacings"> &
+    Pick<PortalStore, "listPortalLinks"> &
+    Pick<AccountStore, "pageKeys" | "listAccounts" | "getAccount"> &
+    Pick<StoreLifecycle, "readStats">;
   /** Seals the sessions of the dashboard. */
   readonly secretBox: SecretBox;
   readonly clock: Clock;
+  readonly turns: Turns;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly limits: AccountLimits;
@@ -37,4 +54,13 @@ export type HttpDependencies = {
   readonly version: string;
 };
 
-export type Env = { Variables: { requestId: string; account: Account } };
+/** Share of its account's rate that a request takes. Every request takes one token ahead of its body. */
+export type RateUse = {
+  /** Throws a 429 if the account has taken more than its rate meanwhile. Called once a large body has arrived, before it is parsed. */
+  readonly refuseInDebt: () => void;
+  /** Takes further tokens. Those that are not there are missing to later requests. */
+  readonly charge: (requests: number) => void;
+};
+
+/** `rate` is undefined if the rate is not limited. With a key of the operator there is no `account`: only operations for operators run then. */
+export type Env = { Variables: { requestId: string; account: Account; key: ApiKey; rate: RateUse | undefined } };

@@ -13,18 +13,19 @@ const tags = [
   { name: "Endpoints", description: "URLs that receive webhooks." },
   { name: "Deliveries", description: "Pending and settled deliveries, with every attempt." },
   { name: "Account", description: "The account of the key and its sources." },
+  { name: "Keys", description: "API keys of the account." },
   { name: "Operation", description: "Health of the process." },
 ];
 
 const documentSchema = z.record(z.string(), z.unknown());
-const documentExample = { openapi: "3.1.0", info: { title: "Ringback", version: "0.1.0" }, paths: {} };
+const documentExample = { openapi: "3.1.0", info: { title: "Ringback", version: "1.0.0" }, paths: {} };
 
 const introduction = [
   "Push notifications of how PolyAI outbound calls end: register a call SID and a callback URL, receive a signed webhook on every transition.",
   "JSON in and out, in UTF-8; if a key is given twice, the last one counts. Times are ISO 8601 in UTC with milliseconds. Unknown keys and parameters are refused; hooks ignore and name them. Bodies have at most 1 MiB, the batch 4 MiB.",
   "Every error is `application/problem+json` (RFC 9457) with a stable `type`, `urn:ringback:problem:<slug>`, and the `request_id` that is in `X-Request-Id` too. Another method on a path is 405 `method-not-allowed` with `Allow`. An id of another account, or one that cannot be one, is 404 like an unknown one.",
   "Lists are newest first, except the feed (oldest first) and the events of a watch (by sequence). `limit` is 1 to 200; pass `next_cursor` as `cursor`. Items added meanwhile do not shift pages.",
-  "Every POST takes an `Idempotency-Key`. Every answer has an `X-Request-Id`; send your own to find it in the logs.",
+  "Every POST that changes something takes an `Idempotency-Key`. Every answer has an `X-Request-Id`; send your own to find it in the logs.",
 ].join("\n\n");
 
 /** Builds the OpenAPI 3.1 document of all operations of the app and of the webhooks. `publicUrl` is the server, if it is known. */
@@ -55,7 +56,7 @@ const getDocument = defineOperation({
   answers: {
     200: { description: "OpenAPI 3.1 document, including the webhooks.", schema: documentSchema, example: documentExample },
   },
-  isPublic: true,
+  scope: null,
 });
 
 /** Registers the shared parts of the document and the route that serves it. */

@@ -1,5 +1,6 @@
 import type { OpenAPIHono, RouteConfig } from "@hono/zod-openapi";
 import { z } from "@hono/zod-openapi";
+import type { KeyScope } from "../../domain/secrets/key-scopes.ts";
 import type { Env } from "./dependencies.ts";
 import type { Answer, Operation } from "./operation-definition.ts";
 import { problemCatalogue, saysWhenToRetry } from "../schemas/problem-catalogue.ts";
@@ -34,9 +35,17 @@ const ofEveryOperation: readonly ProblemSlug[] = [
   "headers-too-large",
   "internal",
 ];
-const ofThoseWithKey: readonly ProblemSlug[] = ["unauthorized", "rate-limited", "store-unavailable", "store-overloaded"];
+const ofThoseWithKey: readonly ProblemSlug[] = [
+  "unauthorized",
+  "scope-missing",
+  "operator-key",
+  "account-disabled",
+  "rate-limited",
+  "store-unavailable",
+  "store-overloaded",
+];
 const ofThoseWithBody: readonly ProblemSlug[] = ["malformed-json", "unsupported-media-type"];
-const ofPosts: readonly ProblemSlug[] = ["idempotency-in-progress", "idempotency-mismatch"];
+const ofPosts: readonly ProblemSlug[] = ["idempotency-in-progress", "idempotency-mismatch", "too-many-stored-answers"];
 
 /** Registers the components that operations refer to: response headers, and an example of every problem. */
 export function registerComponents(app: OpenAPIHono<Env>): void {
@@ -50,13 +59,18 @@ export function registerComponents(app: OpenAPIHono<Env>): void {
   }
 }
 
+/** Whether an operation honours `Idempotency-Key`. */
+function takesKey({ method, withoutKey }: Pick<Operation<z.ZodType, z.ZodType, z.ZodType>, "method" | "withoutKey">): boolean {
+  return method === "post" && withoutKey !== true;
+}
+
 /** Lists every problem that an operation may answer. */
-function problemsOf({ method, body, isPublic, problems = [] }: Operation<z.ZodType, z.ZodType, z.ZodType>): readonly ProblemSlug[] {
+function problemsOf({ body, scope, problems = [], ...operation }: Operation<z.ZodType, z.ZodType, z.ZodType>): readonly ProblemSlug[] {
   return [
     ...ofEveryOperation,
-    ...(isPublic === true ? [] : ofThoseWithKey),
+    ...(scope === null ? [] : ofThoseWithKey),
     ...(body === undefined ? [] : ofThoseWithBody),
-    ...(method === "post" ? ofPosts : []),
+    ...(takesKey(operation) ? ofPosts : []),
     ...problems,
   ];
 }
@@ -64,9 +78,10 @@ function problemsOf({ method, body, isPublic, problems = [] }: Operation<z.ZodTy
 /** Documents an operation for OpenAPI. */
 export function documentOf(operation: Operation<z.ZodType, z.ZodType, z.ZodType>): RouteConfig {
   const { method, path, operationId, tag, summary, description, params, query, body, bodyKind, answers } = operation;
-  const isPublic = operation.isPublic === true;
+  const { scope } = operation;
+  const isPublic = scope === null;
   const always: readonly Header[] = isPublic ? ["X-Request-Id"] : ["X-Request-Id", "RateLimit", "RateLimit-Policy"];
-  const stored: readonly Header[] = method === "post" ? ["Idempotency-Replayed"] : [];
+  const stored: readonly Header[] = takesKey(operation) ? ["Idempotency-Replayed"] : [];
   const byStatus = Map.groupBy(problemsOf(operation), (slug) => problemCatalogue[slug].status);
   return {
     method,
@@ -74,19 +89,28 @@ export function documentOf(operation: Operation<z.ZodType, z.ZodType, z.ZodType>
     operationId,
     tags: [tag],
     summary,
-    ...(description === undefined ? {} : { description }),
+    ...(description === undefined && isPublic ? {} : { description: describe(description, scope) }),
     security: isPublic ? [] : [{ bearer: [] }, { apiKey: [] }],
     request: {
       ...(params === undefined ? {} : { params: params as z.ZodObject }),
       ...(query === undefined ? {} : { query: query as z.ZodObject }),
-      ...(method === "post" ? { headers: idempotencyKey } : {}),
+      ...(takesKey(operation) ? { headers: idempotencyKey } : {}),
       ...(body === undefined ? {} : { body: { required: bodyKind !== "optional", content: { "application/json": { schema: body } } } }),
     },
     responses: Object.fromEntries([
       ...Object.entries(answers).map(([status, answer]) => [status, documentAnswer(answer, [...always, ...stored])]),
-      ...[...byStatus].map(([status, slugs]) => [status, documentProblems(slugs, [...always, ...(status === 409 ? stored : [])])]),
+      ...[...byStatus].map(([status, slugs]) => {
+        const problems = documentProblems(slugs, [...always, ...(status === 409 ? stored : [])]);
+        const answer = answers[status];
+        return [status, answer === undefined ? problems : joined(documentAnswer(answer, always), problems)];
+      }),
     ]),
   };
+}
+
+function describe(description: string | undefined, scope: KeyScope | null): string {
+  const scopeNote = scope === null ? null : `Needs a key with the scope \`${scope}\`.`;
+  return [description, scopeNote].filter((text) => typeof text === "string").join(" ");
 }
 
 function documentAnswer(answer: Answer, names: readonly Header[]) {
@@ -94,6 +118,15 @@ function documentAnswer(answer: Answer, names: readonly Header[]) {
   if (!("schema" in answer)) return { description, headers: refer(names) };
   const { schema, example, contentType = "application/json" } = answer;
   return { description, headers: refer(names), content: { [contentType]: { schema, example } } };
+}
+
+/** Joins an answer with the problems of its status. */
+function joined(answer: ReturnType<typeof documentAnswer>, problems: ReturnType<typeof documentProblems>) {
+  return {
+    description: `${answer.description} ${problems.description}`,
+    headers: { ...answer.headers, ...problems.headers },
+    content: { ...("content" in answer ? answer.content : {}), ...problems.content },
+  };
 }
 
 function documentProblems(slugs: readonly ProblemSlug[], names: readonly Header[]) {

@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import type { Env } from "./dependencies.ts";
 import type { Input, Operation } from "./operation-definition.ts";
 import { documentOf } from "./operation-document.ts";
+import { requireRights } from "./key-rights.ts";
 import { notFoundProblem, unprocessable } from "./problem.ts";
 import type { ParameterError, PointerError, ProblemError } from "./problem.ts";
 import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
@@ -45,24 +46,27 @@ export function addOperation<Params extends z.ZodType, Query extends z.ZodType, 
   });
 }
 
-/** Registers route and documentation together, so that neither exists without the other. */
+/** Registers route and documentation together, so that neither exists without the other. The scope of the key is checked first. */
 export function registerOperation<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType>(
   app: OpenAPIHono<Env>,
   operation: DefinedOperation<Params, Query, Body>,
   handler: (c: Context<Env>) => Promise<Response>,
 ): void {
   app.openAPIRegistry.registerPath(operation.document);
-  app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), handler);
+  app.on(operation.method.toUpperCase(), operation.path.replaceAll(/\{(\w+)\}/g, ":$1"), (c: Context<Env>) => {
+    if (operation.scope !== null) requireRights(c.get("key"), operation.scope, operation.isForOperator);
+    return handler(c);
+  });
 }
 
 /** Parses path and query parameters by the operation's schemas. An invalid path parameter is a 404. */
 export function checkParameters(
   c: Context,
-  operation: { readonly params?: z.ZodType; readonly query?: z.ZodType },
+  operation: { readonly params?: z.ZodType; readonly query?: z.ZodType; readonly ignores?: (c: Context) => readonly string[] },
 ): { readonly params: unknown; readonly query: unknown } {
   return {
     params: operation.params === undefined ? {} : checkPath(operation.params, c.req.param()),
-    query: check(operation.query ?? noQuery, readQuery(c), parameterErrors),
+    query: check(operation.query ?? noQuery, readQuery(c, operation.ignores?.(c) ?? []), parameterErrors),
   };
 }
 
@@ -118,13 +122,19 @@ export function pageRequestOf(c: Context<Env>, { limit, cursor }: { readonly lim
   return { accountId: c.get("account").id, limit, cursor: cursor ?? null };
 }
 
-function readQuery(c: Context): Record<string, string> {
+function readQuery(c: Context, ignored: readonly string[]): Record<string, string> {
   const start = c.req.url.indexOf("?");
   if (start === -1) return {};
   const parameters = new URLSearchParams(c.req.url.slice(start));
+  for (const name of ignored) parameters.delete(name);
   const seen = new Set<string>();
   const twice = new Set<string>();
   for (const name of parameters.keys()) (seen.has(name) ? twice : seen).add(name);
+  // A copy of the parameters would lose it, and no operation has one of this name.
+  if (seen.has("__proto__")) throw unprocessable([{ parameter: "__proto__", detail: "is not a known parameter" }]);
   if (twice.size > 0) throw unprocessable([...twice].map((parameter) => ({ parameter, detail: "is given more than once" })));
+  // A schema that takes parameters with any names would silently drop this one.
+  if (seen.has("__proto__") && c.req.path.startsWith("/v1/"))
+    throw unprocessable([{ parameter: "__proto__", detail: "is not a known parameter" }]);
   return Object.fromEntries(parameters);
 }

@@ -2,7 +2,8 @@ import type { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { KeyedRequest, IdempotencyKeyInUse, IdempotencyKeys, StorableAnswer } from "../../ports/use-cases/idempotency.ts";
 import type { Env } from "./dependencies.ts";
-import { answerInUse, idempotentRequestOf } from "./idempotency.ts";
+import { answerInUse, idempotentRequestOf, keyRequired } from "./idempotency.ts";
+import { maxStoredAnswerBytes } from "./most-answer-bytes.ts";
 import { checkBody, checkParameters, defineOperation, registerOperation } from "./operation.ts";
 import type { DefinedOperation } from "./operation.ts";
 import type { Input, Operation } from "./operation-definition.ts";
@@ -15,6 +16,8 @@ export type Post<Outcome> = {
   readonly act: (keyed: KeyedRequest<Outcome> | null) => Promise<Outcome | IdempotencyKeyInUse>;
   /** Answers an outcome; throws a `ProblemError` for a refusal. May be called before the commit, so it only computes. */
   readonly answer: (outcome: Outcome) => { readonly status: number; readonly body: unknown };
+  /** Returns the bytes that the answer may have, judged from the request. Left out for an answer that is small. */
+  readonly mostAnswerBytes?: () => number;
 };
 type Answered = StorableAnswer & { readonly headers?: Readonly<Record<string, string>> };
 
@@ -35,21 +38,30 @@ export function addPostOperation<
   app: OpenAPIHono<Env>,
   idempotency: IdempotencyKeys,
   operation: DefinedOperation<Params, Query, Body> & { readonly body: Body },
-  handle: (c: Context<Env>, input: Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>) => Post<Outcome>,
+  handle: (c: Context<Env>, input: Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>) => Post<Outcome> | Promise<Post<Outcome>>,
 ): void {
   const { bodyKind = "json" } = operation;
   registerOperation(app, operation, async (c) => {
     const parameters = checkParameters(c, operation);
     const bytes = await readBody(c, bodyKind);
-    const request = idempotentRequestOf(c, bytes);
+    const request = idempotentRequestOf(c, bytes, operation.givesRights);
+    if (request === null && operation.needsKey === true) throw keyRequired();
     // The stored answer comes before the validation, because a request that was valid at first may be invalid now.
     const taken = request === null ? null : await idempotency.take(request);
     if (taken?.kind === "key_taken") return answerInUse(c, taken);
     using held = taken;
+    // A batch that another one of the account has outrun costs no more than its bytes.
+    if (bodyKind === "batch") c.get("rate")?.refuseInDebt();
     const body = checkBody(operation.body, parseJson(c, bytes, bodyKind));
-    const { act, answer } = handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
+    const { act, answer, mostAnswerBytes } = await handle(c, { ...parameters, body } as Input<
+      z.infer<Params>,
+      z.infer<Query>,
+      z.infer<Body>
+    >);
     const answerOf = (outcome: Outcome): Answered => answeredOf(c, () => answer(outcome));
     if (held === null) return send(c, answerOf((await act(null)) as Outcome));
+    if (mostAnswerBytes !== undefined && mostAnswerBytes() > maxStoredAnswerBytes)
+      throw new ProblemError({ slug: "batch-too-large-for-key" });
     // The answer is rendered once, so that the stored answer equals the sent one.
     let stored: Answered | null = null;
     const outcome = await act({

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { CursorInvalidError, StoreOverloadedError, isTransientStoreError } from "../../domain/errors.ts";
+import { CursorGoneError, CursorInvalidError, StoreOverloadedError, isTransientStoreError } from "../../domain/errors.ts";
 import { problemCatalogue, problemType, saysWhenToRetry, unknownDetail } from "../schemas/problem-catalogue.ts";
 import type { ProblemSlug } from "../schemas/problem-catalogue.ts";
 
@@ -37,7 +37,13 @@ export const notFound = (what: string) => notFoundProblem(unknownDetail(what));
 
 export const unprocessable = (
   errors: readonly (PointerError | ParameterError)[],
-  slug: "invalid-request" | "no-source" | "blocked-address" | "idempotency-mismatch" = "invalid-request",
+  slug:
+    | "invalid-request"
+    | "no-source"
+    | "blocked-address"
+    | "cannot-place"
+    | "idempotency-mismatch"
+    | "idempotency-key-required" = "invalid-request",
 ) => new ProblemError({ slug, detail: summaryOf(errors), errors: errors.slice(0, maxErrors) });
 
 const waitingRetryMs = 5000;
@@ -68,6 +74,7 @@ function summaryOf(errors: readonly (PointerError | ParameterError)[]): string {
 export function problemOf(error: unknown): Problem | null {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof CursorInvalidError) return unprocessable([{ parameter: "cursor", detail: error.message }]).problem;
+  if (error instanceof CursorGoneError) return { slug: "cursor-gone" };
   if (isTransientStoreError(error)) return { slug: error instanceof StoreOverloadedError ? "store-overloaded" : "store-unavailable" };
   return null;
 }

@@ -1,3 +1,5 @@
+import { parseTraceparent } from "../../domain/webhooks/trace-context.ts";
+import { isoTime } from "../../domain/events/payload.ts";
 import { TokenBucket } from "../../domain/token-bucket.ts";
 import { randomUUID } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
@@ -19,6 +21,11 @@ export const requestId: MiddlewareHandler<Env> = async (c, next) => {
   await next();
   c.res.headers.set("x-request-id", id);
 };
+
+/** Returns the valid `traceparent` of a request (W3C Trace Context); `null` without one, or with an invalid one. */
+export function traceOf(c: Context): string | null {
+  return parseTraceparent(c.req.header("traceparent"));
+}
 
 /** Returns the API key of a request (Bearer or `X-API-Key`); `null` if there is none. */
 export function keyOf(c: Context): string | null {
@@ -50,24 +57,51 @@ export const bearerChallenge = { "www-authenticate": 'Bearer realm="ringback"' }
  */
 export const refuseOptions: MiddlewareHandler = async (c, next) => (c.req.method === "OPTIONS" ? c.notFound() : next());
 
-/** Authenticates a request. The detail of a 401 says whether the key is missing or not valid. */
-export function authenticate({ authentication }: HttpDependencies): MiddlewareHandler<Env> {
+/** Authenticates a request. The detail of a 401 says whether the key is missing, not valid or expired. */
+export function authenticate(dependencies: HttpDependencies): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const key = keyOf(c);
-    const account = key === null ? null : await authentication.findByKey(key);
-    if (account === null) throw new ProblemError({ slug: "unauthorized", detail: describeMissingKey(c), headers: bearerChallenge });
-    c.set("account", account);
+    await admit(c, dependencies);
     await next();
   };
 }
 
-/** Limits requests by a token bucket per account; sets the fields of draft-ietf-httpapi-ratelimit-headers. */
-export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandler {
+/** Throws unless the request has a valid key of an enabled account. Called again after a wait, in which the key may have ended. */
+export async function admit(c: Context<Env>, { authentication }: Pick<HttpDependencies, "authentication">): Promise<void> {
+  const key = keyOf(c);
+  const found = key === null ? null : await authentication.findByKey(key);
+  if (found === null || found.kind === "ended") {
+    const detail = found === null ? describeMissingKey(c) : `the API key expired at ${isoTime(found.endedAtMs)}; ask for another`;
+    throw new ProblemError({ slug: "unauthorized", detail, headers: bearerChallenge });
+  }
+  c.set("key", found.key);
+  if (found.kind === "operator") return;
+  refuseDisabled(found.account);
+  c.set("account", found.account);
+}
+
+/** Throws for an account that the operator has disabled. */
+export function refuseDisabled({ disabledAtMs }: Pick<Account, "disabledAtMs">): void {
+  if (disabledAtMs !== null) throw new ProblemError({ slug: "account-disabled" });
+}
+
+/** Returns whether the key of a request still opens the account that it opened when the request was authenticated, and has all the time since. */
+export async function isStillAuthorized(c: Context<Env>, { authentication }: Pick<HttpDependencies, "authentication">): Promise<boolean> {
+  const key = keyOf(c);
+  const found = key === null ? null : await authentication.findByKey(key);
+  const { id, disablings } = c.get("account");
+  return (
+    found?.kind === "account" && found.account.id === id && found.account.disabledAtMs === null && found.account.disablings === disablings
+  );
+}
+
+/** Limits requests by a token bucket per account (keys of the operator: per key); sets the fields of draft-ietf-httpapi-ratelimit-headers. */
+export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandler<Env> {
   const perSecond = limits.apiMaxPerSecond;
   const buckets = new Map<string, TokenBucket>();
   return async (c, next) => {
     if (perSecond === 0) return next();
-    const { id } = c.get("account") as Account;
+    // Each key of the operator has a rate of its own.
+    const id = c.get("key").accountId ?? c.get("key").id;
     const nowMs = clock.monotonicMs();
     const bucket = buckets.get(id) ?? new TokenBucket(perSecond, nowMs);
     buckets.set(id, bucket);
@@ -75,8 +109,16 @@ export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandle
       "ratelimit-policy": `"default";q=${perSecond};w=1`,
       ratelimit: `"default";r=${Math.max(0, Math.floor(bucket.available(nowMs) - 1))};t=1`,
     };
-    if (!bucket.take(nowMs))
-      throw tooMany("rate-limited", `rate limit exceeded: ${perSecond} requests per second per account`, 1000, policy);
+    const refusal = (waitMs: number) =>
+      tooMany("rate-limited", `rate limit exceeded: ${perSecond} requests per second per account`, waitMs, policy);
+    if (!bucket.take(nowMs)) throw refusal(bucket.waitMs(nowMs));
+    c.set("rate", {
+      refuseInDebt() {
+        const waitMs = bucket.waitMs(clock.monotonicMs());
+        if (bucket.available(clock.monotonicMs()) < 0) throw refusal(waitMs);
+      },
+      charge: (requests) => bucket.charge(requests, clock.monotonicMs()),
+    });
     await next();
     for (const [name, value] of Object.entries(policy)) c.res.headers.set(name, value);
     return undefined;

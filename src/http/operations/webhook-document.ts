@@ -1,7 +1,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { z } from "@hono/zod-openapi";
 import { describeConsequences } from "../../domain/deliveries/response-class.ts";
-import { operationalEventTypes, watchEventTypes } from "../../domain/events/event.ts";
+import { eventTypes, operationalEventTypes } from "../../domain/events/event.ts";
 import type { EventType } from "../../domain/events/event.ts";
 import { timeSchema } from "../schemas/parts.ts";
 import {
@@ -75,7 +75,7 @@ const howToAnswer =
 
 /** Schemas of the `standard` format by type. Made once, because the library keeps the metadata of a schema until the process ends. */
 const standardSchemas = new Map<EventType, { readonly name: string; readonly schema: z.ZodType }>();
-for (const type of [...watchEventTypes, ...operationalEventTypes, "endpoint.test"] as const) {
+for (const type of eventTypes) {
   const name = `${pascalCase(type)}Webhook`;
   const schema = z
     .object({
@@ -105,7 +105,7 @@ export function registerWebhooks({ openAPIRegistry: registry }: OpenAPIHono<Env>
       tags: ["Events"],
       security: [],
       summary: `Event ${type}`,
-      description: `${kind.note}The body has the format of the endpoint: \`standard\`, \`flat\` and \`cloudevents\` are JSON, \`form\` is a form. ${howToAnswer}`,
+      description: `${kind.note}The body has the format of the endpoint: \`standard\`, \`flat\` and \`cloudevents\` are JSON, \`form\` is a form. Endpoints with the format \`slack\`, \`teams\` or \`template\` are sent what their template says. ${howToAnswer}`,
       request: {
         headers: webhookHeaders,
         body: {
@@ -146,12 +146,17 @@ function refer(name: string) {
 
 /** Narrows the schema of a kind to one type. */
 function typed(name: string, type: EventType) {
-  return { allOf: [refer(name), { type: "object" as const, properties: { type: { type: "string" as const, const: type } } }] };
+  return {
+    allOf: [
+      refer(name),
+      { type: "object" as const, properties: { type: { type: "string" as const, const: type, description: "Type of the event." } } },
+    ],
+  };
 }
 
 function flatExample(type: EventType, { example }: Kind): Readonly<Record<string, unknown>> {
   const { metadata = {}, details: _, ...facts } = example;
-  const prefixed = Object.entries(metadata as object).map(([key, value]) => [`metadata_${key}`, value as unknown]);
+  const prefixed = Object.entries((metadata ?? {}) as object).map(([key, value]) => [`metadata_${key}`, value as unknown]);
   const head = { id: "evt_5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg", type, timestamp: eventDataExample.observed_at };
   return { ...head, ...facts, ...(Object.fromEntries(prefixed) as object) };
 }

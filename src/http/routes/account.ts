@@ -1,3 +1,4 @@
+import { actorOf } from "../operations/actor.ts";
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { accountLimitEntries } from "../../domain/quotas.ts";
@@ -5,6 +6,8 @@ import type { AccountLimit, AccountLimits } from "../../domain/quotas.ts";
 import { CursorInvalidError } from "../../domain/errors.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation, defineOperation } from "../operations/operation.ts";
+import type { Account } from "../../ports/stores/account-store.ts";
+import { keyExample, keyFields, usedKeyJson } from "../schemas/keys.ts";
 import { pageQuery, signingSecretField } from "../schemas/fields.ts";
 import { pageExample, pageSchema, sourceExample, sourceSchemaOf } from "../schemas/answers.ts";
 import { sourceJson } from "../schemas/json.ts";
@@ -15,18 +18,30 @@ const meExample = {
   id: "acc_1kw4kg04000",
   name: "default",
   public_key: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=",
+  key: keyExample,
   limits: limitsBy(({ defaultLimit }) => defaultLimit),
   retention_days: 30,
 };
 
 const meSchema = z
   .object({
-    id: z.string().openapi({ description: "Id of the account." }),
-    name: z.string().openapi({ description: "Name of the account." }),
+    id: z.string().nullable().openapi({ description: "Id of the account; null for a key of the operator." }),
+    name: z.string().nullable().openapi({ description: "Name of the account; null for a key of the operator." }),
     public_key: z
       .string()
+      .nullable()
       .openapi({ description: "ed25519, for `v1a` signatures.", example: "whpk_5vJ3u0o4rJ7hYb6v8Ez1m2cT9qXw0aLk3nPdRfGsHiI=" }),
-    limits: z.object(limitsBy(() => z.number().int())).openapi({ description: "Limits of the account; 0 disables a limit." }),
+    key: z.object(keyFields).openapi({ description: "The key that asks." }),
+    limits: z
+      .object(
+        limitsBy(({ unit }) =>
+          z
+            .number()
+            .int()
+            .openapi({ description: `Maximum number of ${unit}.` }),
+        ),
+      )
+      .openapi({ description: "Limits of the account; 0 disables a limit." }),
     retention_days: z
       .number()
       .openapi({ description: "Days for which a watch is kept with its events after its end. 0: until nothing of it is pending." }),
@@ -41,9 +56,11 @@ const getMe = defineOperation({
   method: "get",
   path: "/v1/me",
   operationId: "getMe",
+  scope: "read",
+  isForOperator: true,
   tag,
   summary: "Read the account of the key",
-  description: "The account of the key: a connection test for no-code tools.",
+  description: "The account of the key, and the key: a connection test for no-code tools.",
   answers: { 200: { description: "The account.", schema: meSchema, example: meExample } },
 });
 
@@ -51,6 +68,7 @@ const setDefaultSecret = defineOperation({
   method: "put",
   path: "/v1/me/signing-secret",
   operationId: "setDefaultSecret",
+  scope: "admin",
   tag,
   summary: "Set the default signing secret",
   description: "Endpoints created from now on sign with it unless they have a secret of their own.",
@@ -74,9 +92,12 @@ function defineListSources(kinds: readonly string[]) {
     method: "get",
     path: "/v1/sources",
     operationId: "listSources",
+    scope: "read",
+    isForOperator: true,
     tag,
     summary: "List sources",
-    description: "Sources that the account may use, with their health; never a credential.",
+    description:
+      "Sources that the account may use, with their health; never a credential. A key of the operator reads all sources, each with the interval of its most stretched account.",
     query: z.strictObject(pageQuery),
     answers: {
       200: { description: "The sources.", schema: pageSchema(sourceSchemaOf(kinds)), example: pageExample(sourceExample) },
@@ -90,23 +111,25 @@ export function addAccountRoutes(
   { endpointSettings, live, limits, retentionDays, sourceKinds }: HttpDependencies,
 ): void {
   addOperation(app, getMe, (c) => {
-    const { id, name, publicKey } = c.get("account");
+    const account = c.get("account") as Account | undefined;
     return c.json({
-      id,
-      name,
-      public_key: publicKey,
+      id: account?.id ?? null,
+      name: account?.name ?? null,
+      public_key: account?.publicKey ?? null,
+      key: usedKeyJson(c.get("key")),
       limits: limitsBy((_, name) => limits[name]),
       retention_days: retentionDays,
     });
   });
 
   addOperation(app, setDefaultSecret, async (c, { body }) => {
-    await endpointSettings.setDefaultSecret(c.get("account"), body.signing_secret);
+    await endpointSettings.setDefaultSecret(c.get("account"), body.signing_secret, actorOf(c));
     return c.body(null, 204);
   });
 
   addOperation(app, listSourcesOf(sourceKinds), (c, { query }) => {
-    const sources = live.sources(c.get("account"));
+    const account = c.get("account") as Account | undefined;
+    const sources = account === undefined ? live.allSources() : live.sources(account);
     const start = query.cursor === undefined ? 0 : sources.findIndex(({ name }) => cursorOf(name) === query.cursor) + 1;
     if (query.cursor !== undefined && start === 0) throw new CursorInvalidError();
     const page = sources.slice(start, start + query.limit);

@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
+import { parseDetails } from "../../domain/calls/call-details.ts";
 import { isoTime } from "../../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation, defineOperation } from "../operations/operation.ts";
@@ -11,21 +12,28 @@ const getCall = defineOperation({
   method: "get",
   path: "/v1/calls/{call_sid}",
   operationId: "getCall",
+  scope: "read",
   tag: "Calls",
   summary: "Read a call's last known status",
   description: "The status stays readable for the retention time, long after the upstream has dropped it.",
   params: callSidParam,
-  query: z.strictObject({ source: sourceNameField.default("default") }),
+  query: z.strictObject({
+    source: sourceNameField
+      .optional()
+      .openapi({ description: "Name of the source. If left out, the one that a registration without `source` uses." }),
+  }),
   answers: { 200: { description: "The call.", schema: callSchema, example: callExample } },
   problems: ["not-found"],
 });
 
 /** Routes of calls. The last known status remains readable after the two hours for which the upstream keeps it. */
-export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies): void {
+export function addCallRoutes(app: OpenAPIHono<Env>, { store, live }: HttpDependencies): void {
   addOperation(app, getCall, async (c, { params, query }) => {
-    const call = await store.getCall({ accountId: c.get("account").id, sourceName: query.source, callSid: params.call_sid });
+    const account = c.get("account");
+    const sourceName = query.source ?? live.impliedSourceName(account);
+    const call = await store.getCall({ accountId: account.id, sourceName, callSid: params.call_sid });
     if (call === null) throw notFound("call");
-    const { status, reason, terminal, observedAtMs } = call.status;
+    const { status, reason, details, terminal, observedAtMs } = call.status;
     return c.json({
       call_sid: call.callSid,
       source: call.sourceName,
@@ -33,7 +41,7 @@ export function addCallRoutes(app: OpenAPIHono<Env>, { store }: HttpDependencies
       reason,
       terminal,
       observed_at: isoTime(observedAtMs),
-      details: {},
+      details: parseDetails(details),
     });
   });
 }

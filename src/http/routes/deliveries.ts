@@ -1,3 +1,4 @@
+import { actorOf } from "../operations/actor.ts";
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
@@ -27,6 +28,7 @@ const listDeliveries = defineOperation({
   method: "get",
   path: "/v1/deliveries",
   operationId: "listDeliveries",
+  scope: "read",
   tag,
   summary: "List deliveries",
   description: "Newest first.",
@@ -46,6 +48,7 @@ const getDelivery = defineOperation({
   method: "get",
   path: "/v1/deliveries/{id}",
   operationId: "getDelivery",
+  scope: "read",
   tag,
   summary: "Read a delivery with its attempts",
   description: "Each attempt has the first KiB of its answer.",
@@ -57,6 +60,7 @@ const getDelivery = defineOperation({
 const retryDelivery = definePostOperation({
   path: "/v1/deliveries/{id}/retry",
   operationId: "retryDelivery",
+  scope: "endpoints",
   tag,
   summary: "Retry now",
   description:
@@ -84,7 +88,7 @@ export function addDeliveryRoutes(app: OpenAPIHono<Env>, { store, manualDelivery
   });
 
   addPostOperation(app, idempotency, retryDelivery, (c, { params }): Post<RetryOutcome> => ({
-    act: (keyed) => manualDelivery.retry(c.get("account"), params.id, keyed),
+    act: (keyed) => manualDelivery.retry(c.get("account"), params.id, keyed, actorOf(c)),
     answer: (outcome) => {
       if (outcome.kind !== "accepted") throw manualError(outcome, "delivery");
       return { status: 202, body: deliveryJson(outcome.view, clock.nowMs()) };

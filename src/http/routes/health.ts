@@ -21,8 +21,14 @@ const getHealth = defineOperation({
   tag,
   summary: "Check that the process answers",
   description: "Touches neither the database nor the upstream.",
-  answers: { 200: { description: "The process answers.", schema: z.object({ status: z.literal("ok") }), example: { status: "ok" } } },
-  isPublic: true,
+  answers: {
+    200: {
+      description: "The process answers.",
+      schema: z.object({ status: z.literal("ok").openapi({ description: "Always `ok`." }) }),
+      example: { status: "ok" },
+    },
+  },
+  scope: null,
 });
 
 const getReadiness = defineOperation({
@@ -40,7 +46,7 @@ const getReadiness = defineOperation({
     },
   },
   problems: ["not-ready"],
-  isPublic: true,
+  scope: null,
 });
 
 /** Routes for load balancers and operators; without a key. */

@@ -1,24 +1,25 @@
+import { actorOf } from "../operations/actor.ts";
 import { z } from "@hono/zod-openapi";
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { filterByNames, selectTypes, unfiltered } from "../../domain/events/event-filter.ts";
+import { filterByNames, unfiltered } from "../../domain/events/event-filter.ts";
 import { flatPayload } from "../../domain/events/payload.ts";
 import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import type { HookOutcome } from "../../ports/use-cases/registration.ts";
-import { addOperation, defineOperation, invalidBody, pageRequestOf } from "../operations/operation.ts";
+import { addOperation, defineOperation, pageRequestOf } from "../operations/operation.ts";
 import { addPostOperation, definePostOperation } from "../operations/post-operation.ts";
 import type { Post } from "../operations/post-operation.ts";
 import { notFound } from "../operations/problem.ts";
 import { refusalError } from "../operations/refusal.ts";
-import { ledBy, outcomeTypesOf, sampleEvents } from "./sample-events.ts";
-import { hookFilterFields, hookFilterOf, hookFilterQuery } from "../schemas/event-filter.ts";
-import { endpointFields, endpointRequestOf, idParam, isBlank, orBlank, pageQuery, urlField } from "../schemas/fields.ts";
+import { eventsToTry, sampleEvents } from "../operations/sample-events.ts";
+import { hookFilterQuery } from "../schemas/event-filter.ts";
+import { idParam, isBlank, orBlank, pageQuery } from "../schemas/fields.ts";
+import { hookRequestOf, hookRequestSchema } from "../schemas/hook-request.ts";
 import { hookExample, hookSchema, pageExample, pageSchema } from "../schemas/answers.ts";
 import { flatEventSchema, flatOperationalSchema } from "../schemas/webhook.ts";
 import { hookJson } from "../schemas/json.ts";
 import { unknownDetail } from "../schemas/problem-catalogue.ts";
 
 const tag = "Hooks";
-const urlKeys = ["url", "target_url", "targetUrl", "hookUrl"] as const;
 const hookId = idParam("hk", "1kw4kg04000", "hook");
 // Any id of this shape is answered 204, because tools repeat a DELETE until they receive a 204. Another shape is a mistake in a template.
 const removableId = z.object({
@@ -32,35 +33,6 @@ const removableId = z.object({
     }),
 });
 
-// Keys whose blank value is read as if the key were left out, because no-code tools send every field of a form.
-const optionalKeys: ReadonlySet<string> = new Set([...urlKeys, ...Object.keys(hookFilterFields), ...Object.keys(endpointFields)]);
-
-function withoutBlanks(body: unknown): unknown {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
-  return Object.fromEntries(Object.entries(body).filter(([key, value]) => !optionalKeys.has(key) || !isBlank(value)));
-}
-
-// Unknown keys are not refused but listed in the answer, because automation tools send extra keys.
-const aliasField = urlField.optional().openapi({ description: "Read as `url` if that is left out." });
-
-const hookRequestObject = z
-  .looseObject(
-    {
-      url: urlField.optional().openapi({ description: "URL that is sent the events." }),
-      target_url: aliasField,
-      targetUrl: aliasField,
-      hookUrl: aliasField,
-      ...hookFilterFields,
-      ...endpointFields,
-    },
-    "must be an object",
-  )
-  .openapi("HookRequest", {
-    description: "One of `url`, `target_url`, `targetUrl` and `hookUrl` is required. Other keys are ignored and named in the answer.",
-    example: { url: "https://hooks.zapier.com/hooks/standard/1/abc/", events: ["terminal"] },
-  });
-const hookRequestSchema = z.preprocess(withoutBlanks, hookRequestObject);
-
 const sampleExample = sampleEvents(filterByNames(["call.failure"]), Date.UTC(2026, 10, 24, 12)).map(flatPayload);
 const knownHookExample = { ...hookExample, secret: null, ignored: [] };
 
@@ -69,10 +41,11 @@ const sampleSchema = z.array(z.union([flatEventSchema, flatOperationalSchema])).
 const createHook = definePostOperation({
   path: "/v1/hooks",
   operationId: "createHook",
+  scope: "endpoints",
   tag,
   summary: "Subscribe to every call",
   description:
-    "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A blank text, null or an empty list is read as if its key were left out. A repeat with the same URL and events is answered 200 with the same id.",
+    "Subscribes a REST hook, which is sent each transition once per call, even if several watches cover the call. A blank text, null or an empty list is read as if its key were left out. A repeat with the same URL, events and conditions is answered 200 with the same id.",
   body: hookRequestSchema,
   answers: {
     200: { description: "The hook existed already.", schema: hookSchema, example: { ...hookExample, secret: null } },
@@ -97,6 +70,7 @@ const sampleHook = defineOperation({
   method: "get",
   path: "/v1/hooks/sample",
   operationId: "sampleHook",
+  scope: "read",
   tag,
   summary: "Sample events",
   description:
@@ -109,6 +83,7 @@ const listHooks = defineOperation({
   method: "get",
   path: "/v1/hooks",
   operationId: "listHooks",
+  scope: "read",
   tag,
   summary: "List hooks",
   description: "Newest first.",
@@ -120,6 +95,7 @@ const getHook = defineOperation({
   method: "get",
   path: "/v1/hooks/{id}",
   operationId: "getHook",
+  scope: "read",
   tag,
   summary: "Read a hook",
   description: "The secret is never shown again.",
@@ -132,6 +108,7 @@ const deleteHook = defineOperation({
   method: "delete",
   path: "/v1/hooks/{id}",
   operationId: "deleteHook",
+  scope: "endpoints",
   tag,
   summary: "Unsubscribe",
   description: "204 also if the hook is gone already. Deliveries pending for this hook alone are canceled.",
@@ -143,19 +120,9 @@ const deleteHook = defineOperation({
 /** Routes of REST hooks, which cover every call of the account. */
 export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idempotency, clock }: HttpDependencies): void {
   addPostOperation(app, idempotency, createHook, (c, { body }): Post<HookOutcome> => {
-    const urlKey = urlKeys.find((key) => body[key] !== undefined);
-    if (urlKey === undefined) throw invalidBody("/url", "is required (also read as target_url, targetUrl or hookUrl)");
-    const { filter, keys } = hookFilterOf(body);
-    const request = {
-      url: body[urlKey] ?? "",
-      urlKey,
-      filter,
-      ...endpointRequestOf(body),
-    };
-    const read = new Set([urlKey, ...keys, ...Object.keys(endpointFields)]);
-    const ignored = Object.keys(body).filter((key) => !read.has(key));
+    const { request, ignored } = hookRequestOf(body);
     return {
-      act: (keyed) => registration.registerHook(c.get("account"), request, keyed),
+      act: (keyed) => registration.registerHook(c.get("account"), request, keyed, actorOf(c)),
       answer: (outcome) => {
         if (!("view" in outcome)) throw refusalError(outcome);
         const hook = hookJson(outcome.view, clock.nowMs(), { secret: outcome.secret, ignored });
@@ -165,15 +132,8 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
   });
 
   addOperation(app, sampleHook, async (c, { query }) => {
-    const filter = query.event ?? unfiltered;
-    const accountId = c.get("account").id;
-    const newestOf = (type: string) => store.listRecentEvents({ accountId, types: [type], orTerminal: false, limit: 1 });
-    const [recent, ...outcomes] = await Promise.all([
-      store.listRecentEvents({ accountId, ...selectTypes(filter), limit: query.limit }),
-      ...outcomeTypesOf(filter).map(newestOf),
-    ]);
-    const events = recent.length > 0 ? ledBy(outcomes.flat(), recent) : sampleEvents(filter, clock.nowMs());
-    return c.json(events.slice(0, query.limit).map(flatPayload));
+    const events = await eventsToTry(store, c.get("account").id, query.event ?? unfiltered, query.limit, clock.nowMs());
+    return c.json(events.map(flatPayload));
   });
 
   addOperation(app, listHooks, async (c, { query }) => {
@@ -189,7 +149,7 @@ export function addHookRoutes(app: OpenAPIHono<Env>, { registration, store, idem
   });
 
   addOperation(app, deleteHook, async (c, { params }) => {
-    await registration.removeHook(c.get("account"), params.id);
+    await registration.removeHook(c.get("account"), params.id, actorOf(c));
     return c.body(null, 204);
   });
 }

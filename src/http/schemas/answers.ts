@@ -2,18 +2,19 @@ import { watchStatuses } from "../../domain/calls/watch.ts";
 import { attemptDecisions, errorCodes } from "../../domain/deliveries/attempt.ts";
 import { deliveryStatuses } from "../../domain/deliveries/delivery.ts";
 import { endpointReasons } from "../../domain/deliveries/endpoint.ts";
-import { payloadFormats } from "../../domain/events/payload.ts";
 import { listPausingStatuses } from "../../domain/deliveries/response-class.ts";
+import { endpointFormats } from "../../domain/webhooks/webhook-content.ts";
 import { z } from "@hono/zod-openapi";
-import { filterAnswerFields } from "./event-filter.ts";
+import { filterAnswerFields, hookFilterAnswerFields } from "./event-filter.ts";
 import { detailsSchema, eventTypes, timeOrNull, timeSchema } from "./parts.ts";
+import { shownRequest } from "./request-template.ts";
 import { eventDataExample, eventDataSchema, operationalDataSchema, testDataSchema } from "./webhook.ts";
 
 const endpointState = z.enum(["enabled", "paused", "disabled"]);
-const format = z.enum(payloadFormats);
+const format = z.enum(endpointFormats);
 const deliveryStatus = z.enum(deliveryStatuses);
+const rate = z.number().min(0).max(1).nullable();
 const explain = z.string().openapi({ description: "One sentence for people that says what is pending and until when." });
-const noRequest = z.null().openapi({ description: "Template of the request; null, because no format has one." });
 const shownOnce = "Generated for this answer and shown once; null otherwise.";
 
 const atTime = "2026-11-24T12:00:03.120Z";
@@ -83,13 +84,16 @@ export const watchSchema = z
           .enum(["source_suspended", "source_slowed", "upstream_errors", "not_found_yet"])
           .nullable()
           .openapi({ description: "Why polling is delayed; null if it is not." }),
-        problem_detail: z.string().nullable().openapi({ description: "Words of the upstream about the problem; null if there are none." }),
+        problem_detail: z.string().nullable().openapi({
+          description:
+            "What the last poll failed with, with the upstream's correlation id if it sent one; null if there is nothing to say.",
+        }),
       })
       .openapi({ description: "What is known of the call, and when it is polled." }),
     ...filterAnswerFields,
     metadata: z.record(z.string(), z.string()).openapi({ description: "Metadata as registered." }),
     format: format.nullable().openapi({ description: "Format of the webhooks; null without a callback URL." }),
-    request: noRequest,
+    request: shownRequest,
     sequence: z.number().int().openapi({ description: "Sequence of the last event; 0 before the first." }),
     explain,
     created_at: timeSchema.openapi({ description: "When the watch was registered." }),
@@ -97,7 +101,7 @@ export const watchSchema = z
     ended_at: timeOrNull.openapi({ description: "When the watch ended; null while it is active." }),
     signing_secret: z.string().nullable().openapi({ description: shownOnce }),
   })
-  .openapi("Watch", { example: watchExample });
+  .openapi("Watch", { description: "Registration of one call.", example: watchExample });
 
 export const eventExample = {
   id: ids.event,
@@ -118,11 +122,14 @@ export const eventSchema = z
     deliveries: z
       .array(
         z.object({
-          id: z.string(),
+          id: z.string().openapi({ description: "Id of the delivery." }),
           endpoint_id: z.string().openapi({ description: "Endpoint that the delivery is for." }),
           status: deliveryStatus.openapi({ description: "State of the delivery." }),
           attempt_count: z.number().int().openapi({ description: "Number of attempts made." }),
-          next_attempt_at: timeOrNull.openapi({ description: "When the next attempt is due; null if none is." }),
+          next_attempt_at: timeOrNull.openapi({
+            description:
+              "When the next attempt is due; null if none is. The first 2xx of an endpoint after failures makes due what waits for its schedule.",
+          }),
         }),
       )
       .openapi({ description: "Deliveries of the event, one for each endpoint." }),
@@ -146,7 +153,10 @@ export const attemptSchema = z
     duration_ms: z.number().int().openapi({ description: "Duration of the attempt in milliseconds." }),
     status_code: z.number().int().nullable().openapi({ description: "Status code of the answer; null if none came." }),
     error: z
-      .object({ code: z.enum(errorCodes), detail: z.string() })
+      .object({
+        code: z.enum(errorCodes).openapi({ description: "Class of the failure." }),
+        detail: z.string().openapi({ description: "What happened, for people." }),
+      })
       .nullable()
       .openapi({ description: "What went wrong; null after a 2xx." }),
     response_excerpt: z.string().nullable().openapi({ description: "The first KiB of the answer's body." }),
@@ -184,7 +194,10 @@ export const deliverySchema = z
     endpoint_id: z.string().openapi({ description: "Endpoint that the delivery is for." }),
     status: deliveryStatus.openapi({ description: "State of the delivery." }),
     attempt_count: z.number().int().openapi({ description: "Number of attempts made." }),
-    next_attempt_at: timeOrNull.openapi({ description: "When the next attempt is due; null if none is." }),
+    next_attempt_at: timeOrNull.openapi({
+      description:
+        "When the next attempt is due; null if none is. The first 2xx of an endpoint after failures makes due what waits for its schedule.",
+    }),
     created_at: timeSchema.openapi({ description: "When the delivery was recorded." }),
     settled_at: timeOrNull.openapi({ description: "When the delivery reached its last state; null while it is pending." }),
     last_attempt: lastAttemptSchema.nullable().openapi({ description: "The newest recorded attempt; null if none was made." }),
@@ -217,6 +230,7 @@ export const endpointExample = {
   since: null,
   paused_until: null,
   last_success_at: atTime,
+  success_rate: { "1h": 0.75, "24h": 0.9934 },
   backlog: 0,
   oldest_due_at: null,
   hooks: [ids.hook],
@@ -229,7 +243,7 @@ export const endpointSchema = z
     id: z.string().openapi({ description: "Id of the endpoint." }),
     url: z.string().openapi({ description: "URL that receives webhooks." }),
     format: format.openapi({ description: "Format of the webhooks." }),
-    request: noRequest,
+    request: shownRequest,
     headers: z.array(z.string()).openapi({ description: "Names of the headers; values are never shown." }),
     signatures: z.array(z.enum(["v1", "v1a"])).openapi({ description: "Signatures of each webhook." }),
     late: z
@@ -247,6 +261,12 @@ export const endpointSchema = z
     since: timeOrNull.openapi({ description: "Since when the endpoint has this state; null if it is enabled." }),
     paused_until: timeOrNull.openapi({ description: "End of a pause; null if none runs." }),
     last_success_at: timeOrNull.openapi({ description: "When a 2xx was last received; null if none was." }),
+    success_rate: z
+      .object({
+        "1h": rate.openapi({ description: "Of the last hour; null without an attempt." }),
+        "24h": rate.openapi({ description: "Of the last 24 hours; null without an attempt." }),
+      })
+      .openapi({ description: "Part of the attempts that were answered 2xx, from 0 to 1; null without an attempt. Tests do not count." }),
     backlog: z.number().int().openapi({ description: "Number of pending deliveries." }),
     oldest_due_at: timeOrNull.openapi({ description: "When the oldest pending delivery was due; null if none is." }),
     hooks: z
@@ -276,10 +296,9 @@ export const hookSchema = z
     id: z.string().openapi({ description: "Id of the hook." }),
     secret: z.string().nullable().openapi({ description: shownOnce }),
     url: z.string().openapi({ description: "URL that is sent the events." }),
-    ...filterAnswerFields,
-    where: z.null().openapi({ description: "Conditions of the hook; null, because it has none." }),
+    ...hookFilterAnswerFields,
     format: format.openapi({ description: "Format of the webhooks." }),
-    request: noRequest,
+    request: shownRequest,
     endpoint_id: z.string().openapi({ description: "Endpoint of the URL." }),
     endpoint_state: endpointState.openapi({ description: "State of the endpoint." }),
     created_at: timeSchema.openapi({ description: "When the hook was made." }),
@@ -295,6 +314,7 @@ export const sourceExample = {
   since: null,
   last_good_poll_at: atTime,
   interval_ms: 2000,
+  last_unknown_status: null,
 };
 
 /** Schema of a source. `kinds` are the names of all kinds. */
@@ -310,6 +330,10 @@ export const sourceSchemaOf = (kinds: readonly string[]) =>
       since: timeOrNull.openapi({ description: "Since when the source has this state; null if unknown." }),
       last_good_poll_at: timeOrNull.openapi({ description: "When a poll last succeeded; null if none has." }),
       interval_ms: z.number().int().openapi({ description: "Interval between two polls of a call in milliseconds." }),
+      last_unknown_status: z.string().nullable().openapi({
+        description:
+          "Last status that is in no status map of the source, so that it was passed on as `call.other`; null if there was none.",
+      }),
     })
     .openapi("Source", { example: sourceExample });
 
@@ -338,7 +362,7 @@ export const callSchema = z
 /** Page of a list. */
 export const pageSchema = <Item extends z.ZodType>(item: Item) =>
   z.object({
-    data: z.array(item),
+    data: z.array(item).openapi({ description: "Items of this page." }),
     next_cursor: z
       .string()
       .nullable()

@@ -1,15 +1,16 @@
-import { payloadFormats } from "../../domain/events/payload.ts";
 import { z } from "@hono/zod-openapi";
-import { callSidPattern } from "../../domain/calls/call.ts";
+import { callSidMaxLength, isCallSid } from "../../domain/calls/call.ts";
 import { findHeaderFaults } from "../../domain/webhooks/custom-headers.ts";
 import { isSigningSecret } from "../../domain/webhooks/signature.ts";
+import { endpointFormats, storedTemplate } from "../../domain/webhooks/webhook-content.ts";
 import type { EndpointRequest } from "../../ports/use-cases/registration.ts";
+import { metadataKey } from "./parts.ts";
 import { unknownDetail } from "./problem-catalogue.ts";
+import { requestField } from "./request-template.ts";
 
 const maxMetadataPairs = 16;
 const maxMetadataBytes = 2048;
 const maxHeaders = 20;
-const metadataKey = /^[A-Za-z0-9_]{1,40}$/;
 const isoTime = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?:(Z)|([+-]\d{2}):?(\d{2}))$/i;
 /** A time whose `+` was written into a URL as it is: a query decodes it to a blank. */
 const blankBeforeZone = /^\d{4}-\d{2}-\d{2}T[\d:.]+ \d{2}:?\d{2}$/i;
@@ -21,19 +22,25 @@ const headerNames = { propertyNames: { type: "string", pattern: "^[!#$%&'*+.^_`|
 /** String field; a missing key has an error text of its own. */
 const text = () => z.string({ error: (issue) => (issue.input === undefined ? "is required" : "must be a string") });
 
+/** SID of a call. The source says which texts are SIDs: PolyAI's are `OUT-` and 1 to 128 letters, digits, `_` or `-`. */
+const callSidDocument = { minLength: 1, maxLength: callSidMaxLength, example: "OUT-550e8400-e29b-41d4-a716-446655440000" };
+
 export const callSidField = text()
-  .regex(callSidPattern, "must be OUT- and 1 to 128 letters, digits, _ or -")
-  .openapi({ description: "SID of the call.", example: "OUT-550e8400-e29b-41d4-a716-446655440000" });
+  .refine(isCallSid, `must be 1 to ${callSidMaxLength} characters, none of them a control character`)
+  .openapi({
+    description: "SID of the call. Its source says which texts are SIDs; PolyAI's are OUT- and 1 to 128 letters, digits, _ or -.",
+    ...callSidDocument,
+  });
 
 /** SID in a path. An invalid one is answered like an unknown one. */
 export const callSidParam = z.object({
   call_sid: z
     .string()
-    .regex(callSidPattern, unknownDetail("call"))
+    .refine(isCallSid, unknownDetail("call"))
     .openapi({
       description: "SID of the call.",
       param: { name: "call_sid", in: "path", description: "SID of the call." },
-      example: "OUT-550e8400-e29b-41d4-a716-446655440000",
+      ...callSidDocument,
     }),
 });
 
@@ -112,8 +119,8 @@ export const headersField = withoutProto
   });
 
 export const formatField = z
-  .enum(payloadFormats, `must be ${payloadFormats.slice(0, -1).join(", ")} or ${payloadFormats.at(-1)}`)
-  .openapi({ description: "Format of the webhooks." });
+  .enum(endpointFormats, `must be ${endpointFormats.slice(0, -1).join(", ")} or ${endpointFormats.at(-1)}`)
+  .openapi({ description: "Format of the webhooks. `template` needs a `request`; `slack` and `teams` are templates of the service." });
 
 export const signingSecretField = text().refine(isSigningSecret, "must be whsec_ and padded, canonical base64 of 24 to 64 bytes").openapi({
   example: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -125,13 +132,20 @@ export const signingSecretField = text().refine(isSigningSecret, "must be whsec_
 /** Fields of a body that describe the endpoint of its URL. */
 export const endpointFields = {
   format: formatField.optional(),
+  request: requestField.optional(),
   headers: headersField.optional(),
   signing_secret: signingSecretField.optional(),
 };
 
-export function endpointRequestOf({ format, headers, signing_secret }: z.infer<z.ZodObject<typeof endpointFields>>): EndpointRequest {
+export function endpointRequestOf({
+  format,
+  request,
+  headers,
+  signing_secret,
+}: z.infer<z.ZodObject<typeof endpointFields>>): EndpointRequest {
   return {
-    format: format ?? null,
+    format: format ?? (request === undefined ? null : "template"),
+    request: request === undefined ? null : storedTemplate(request),
     headers: (headers ?? null) as Readonly<Record<string, string>> | null,
     signingSecret: signing_secret ?? null,
   };
@@ -159,6 +173,11 @@ export const idQuery = (prefix: string, what: string) =>
     .regex(idSyntax(prefix), `must be the id of ${what}, as in ${prefix}_1kw4kg04000`)
     .optional()
     .openapi({ description: `Only those of ${what} with this id.` });
+
+/** Id of an event in a body. */
+export const eventIdField = text()
+  .regex(idSyntax("evt"), "must be the id of an event, as in evt_5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg")
+  .openapi({ example: "evt_5uVb0nCqHkq1Xw3Zt8Yd2Jr7Ls4Mf6Pg" });
 
 /** Name of a source: text that both databases can store. */
 export const sourceNameField = z
@@ -201,6 +220,10 @@ export const cursorQuery = z
   .max(200, "must be the next_cursor of a page before")
   .optional()
   .openapi({ description: "The `next_cursor` of the page before; left out for the first page." });
+export const afterQuery = z.string().max(200, "must be the next_cursor of a page before").optional().openapi({
+  description:
+    "The `next_cursor` of the page before. Left out or empty: the start of the feed, behind the newest event that retention deleted. `latest`: now, so that the answer is empty and its `next_cursor` leads to what comes next.",
+});
 export const waitQuery = wholeNumber(0, 30).default(0).openapi({
   type: "integer",
   minimum: 0,

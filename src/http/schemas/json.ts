@@ -1,13 +1,16 @@
 import { effectiveState, pauseInForce } from "../../domain/deliveries/endpoint.ts";
+import { successRate } from "../../domain/deliveries/success-rate.ts";
+import type { RecentAttempts } from "../../domain/deliveries/success-rate.ts";
 import type { z } from "@hono/zod-openapi";
 import type { Attempt } from "../../domain/deliveries/attempt.ts";
-import { filterToJson } from "../../domain/events/event-filter.ts";
+import { filterToJson, hookFilterToJson } from "../../domain/events/event-filter.ts";
 import type { EventType } from "../../domain/events/event.ts";
 import { explainDelivery, explainEndpoint, explainWatch } from "../../domain/explain.ts";
 import { isoTime, standardPayload } from "../../domain/events/payload.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { LiveState } from "../../ports/use-cases/live-state.ts";
 import type { DeliveryView, EndpointView, EventView, HookView, WatchView } from "../../ports/stores/read-store.ts";
+import { templateJson } from "./request-template.ts";
 import type { attemptSchema, deliverySchema, endpointSchema, hookSchema, sourceSchemaOf, watchSchema } from "./answers.ts";
 
 export function watchJson(
@@ -35,12 +38,12 @@ export function watchJson(
       polled_at: isoTime(progress?.polledAtMs ?? call.lastGoodPollAtMs),
       next_poll_at: isoTime(progress?.nextPollAtMs ?? null),
       problem: progress?.problem ?? null,
-      problem_detail: null,
+      problem_detail: progress?.problemDetail ?? null,
     },
     ...filterToJson(watch.filter),
     metadata: { ...watch.metadata },
     format: endpoint?.format ?? null,
-    request: null,
+    request: templateJson(endpoint?.request ?? null),
     sequence: watch.sequence,
     explain: explainWatch({ watch, call, endpoint, pendingDeliveries, progress, nowMs }),
     created_at: isoTime(watch.createdAtMs),
@@ -102,15 +105,20 @@ export function pauseOf({ endpoint, hostPausedUntilMs, hostPausedSinceMs }: Endp
   return pauseInForce(endpoint.health, { pausedUntilMs: hostPausedUntilMs, pausedSinceMs: hostPausedSinceMs }, nowMs);
 }
 
-/** Renders an endpoint. `maxInFlight` applies if the endpoint has no limit of its own. */
-export function endpointJson(view: EndpointView, nowMs: number, maxInFlight: number): z.infer<typeof endpointSchema> {
+/** Renders an endpoint. `maxInFlight` applies if the endpoint has no limit of its own; without `attempts` it has no rates. */
+export function endpointJson(
+  view: EndpointView,
+  nowMs: number,
+  maxInFlight: number,
+  attempts: RecentAttempts | null = null,
+): z.infer<typeof endpointSchema> {
   const { endpoint, backlog, oldestDueAtMs } = view;
   const pause = endpoint.state === "enabled" ? pauseOf(view, nowMs) : null;
   return {
     id: endpoint.id,
     url: endpoint.url,
     format: endpoint.format,
-    request: null,
+    request: templateJson(endpoint.request),
     headers: [...endpoint.headerNames],
     signatures: [...endpoint.signatures],
     late: endpoint.late,
@@ -121,6 +129,10 @@ export function endpointJson(view: EndpointView, nowMs: number, maxInFlight: num
     since: isoTime(pause === null ? endpoint.sinceMs : pause.sinceMs),
     paused_until: isoTime(pause === null ? null : pause.untilMs),
     last_success_at: isoTime(endpoint.health.lastSuccessAtMs),
+    success_rate: {
+      "1h": attempts === null ? null : successRate(attempts.hour),
+      "24h": attempts === null ? null : successRate(attempts.day),
+    },
     backlog,
     oldest_due_at: isoTime(oldestDueAtMs),
     hooks: [...view.hookIds],
@@ -138,10 +150,9 @@ export function hookJson(
     id: view.id,
     secret: shown.secret,
     url: view.url,
-    ...filterToJson(view.filter),
-    where: null,
+    ...hookFilterToJson(view.filter),
     format: view.endpoint.format,
-    request: null,
+    request: templateJson(view.endpoint.request),
     endpoint_id: view.endpoint.id,
     endpoint_state: effectiveState(view.endpoint, nowMs),
     created_at: isoTime(view.createdAtMs),
@@ -158,5 +169,6 @@ export function sourceJson(health: SourceHealth): z.infer<ReturnType<typeof sour
     since: isoTime(health.sinceMs),
     last_good_poll_at: isoTime(health.lastGoodPollAtMs),
     interval_ms: health.intervalMs,
+    last_unknown_status: health.lastUnknownStatus,
   };
 }

@@ -44,17 +44,18 @@ export const eventDataSchema = z
   .object({ ...eventFields, metadata: metadataSchema, details: detailsSchema })
   .openapi("EventData", { description: "Facts of an event about a call or a watch.", example: eventDataExample });
 
+const noFact = () => z.null().openapi({ description: "Always null, because a test is about no call." });
 const testFields = {
-  watch_id: z.null(),
-  call_sid: z.null(),
-  source: z.null(),
-  status: z.null(),
-  previous_status: z.null(),
-  reason: z.null(),
-  terminal: z.null(),
-  sequence: z.null(),
-  observed_at: z.null(),
-  observed_after: z.null(),
+  watch_id: noFact(),
+  call_sid: noFact(),
+  source: noFact(),
+  status: noFact(),
+  previous_status: noFact(),
+  reason: noFact(),
+  terminal: noFact(),
+  sequence: noFact(),
+  observed_at: noFact(),
+  observed_after: noFact(),
 };
 
 /** `data` of `endpoint.test`: the keys of an event of a watch, without facts. */
@@ -76,23 +77,35 @@ const operationalFields = {
   source: z.string().nullable().openapi({ description: "Name of the source whose state changed." }),
   state: z.string().nullable().openapi({ description: "State that the subject of the event has now." }),
   reason: z.string().nullable().openapi({ description: "Why it has this state; null if there is no reason." }),
+  watch_id: z.string().nullable().openapi({ description: "Watch that the event is about." }),
+  call_sid: z.string().nullable().openapi({ description: "SID of the call that the event is about." }),
+  placing_id: z.string().nullable().openapi({ description: "Placing whose outcome is not known." }),
+  key_id: z.string().nullable().openapi({ description: "API key that the event is about." }),
+  idempotency_key: z.string().nullable().openapi({ description: "`Idempotency-Key` of the placing." }),
   observed_at: timeSchema.openapi({ description: "When the state changed." }),
 };
+const placingMetadata = z.record(z.string(), z.string()).nullable().openapi({ description: "Metadata of the placing." });
 const hookIds = z.array(z.string()).nullable().openapi({ description: "Hooks of the endpoint that was disabled." });
 
 export const operationalDataExample = {
   endpoint_id: null,
   delivery_id: null,
   hook_ids: null,
+  watch_id: null,
+  call_sid: null,
+  placing_id: null,
+  key_id: null,
   source: "default",
   state: "suspended",
   reason: "unauthorized",
+  metadata: null,
+  idempotency_key: null,
   observed_at: eventDataExample.observed_at,
 };
 
 /** `data` of the operational events. A key that does not apply is `null`. */
 export const operationalDataSchema = z
-  .object({ ...operationalFields, hook_ids: hookIds })
+  .object({ ...operationalFields, hook_ids: hookIds, metadata: placingMetadata })
   .openapi("OperationalData", { description: "Facts of an operational event.", example: operationalDataExample });
 
 const flatHead = {
@@ -111,13 +124,16 @@ export const flatEventSchema = z
   .openapi("FlatEvent", { description: flatNote });
 export const flatOperationalSchema = z
   .object({ ...flatHead, ...operationalFields, hook_ids: flatHooks })
+  .catchall(flatValue)
   .openapi("FlatOperationalEvent", { description: "One object without nesting." });
 export const flatTestSchema = z.object({ ...flatHead, ...testFields }).openapi("FlatTest", { description: "One object without nesting." });
+
+const formText = (key: string) => z.string().openapi({ description: `\`${key}\` of the format \`flat\` as a text.` });
 
 /** Returns a schema in which every field is a text, as a form has it. What is null is empty. */
 const formOf = (name: string, fields: Readonly<Record<string, z.ZodType>>) =>
   z
-    .object(Object.fromEntries(Object.keys(fields).map((key) => [key, z.string()])))
+    .object(Object.fromEntries(Object.keys(fields).map((key) => [key, formText(key)])))
     .catchall(z.string())
     .openapi(name, { description: "The fields of the `flat` format as a form: every value is a text, what is null is empty." });
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { STATUS_CODES, createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { promisify } from "node:util";
 import { RequestError, getRequestListener } from "@hono/node-server";
@@ -39,6 +40,8 @@ export type ServerLimits = {
    * than any `wait`.
    */
   readonly stallTimeoutMs: number;
+  /** Time that a stop leaves to connections that have sent nothing. */
+  readonly silentMs: number;
 };
 
 /** Maximum number of connections to the API. */
@@ -51,6 +54,7 @@ const defaultLimits: ServerLimits = {
   checkEveryMs: 5000,
   keepAliveTimeoutMs: 75_000,
   stallTimeoutMs: 120_000,
+  silentMs: 500,
 };
 const maxHeaderBytes = 16 * 1024;
 
@@ -114,6 +118,12 @@ export function listen(
   server.maxConnections = limits.maxConnections;
   server.setTimeout(limits.stallTimeoutMs);
 
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const isAnswered = answering.get(socket)?.headersSent === true;
     if (error.code === "ECONNRESET" || !socket.writable || isAnswered) socket.destroy();
@@ -130,8 +140,13 @@ export function listen(
   const close = (graceMs: number): Promise<void> =>
     (closing ??= new Promise((resolve) => {
       const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+      // Node counts a connection that has sent nothing as active. A client that opens some in advance would delay the close.
+      const silence = setTimeout(() => {
+        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+      }, limits.silentMs);
       server.close(() => {
         clearTimeout(timer);
+        clearTimeout(silence);
         resolve();
       });
       // Idle connections are closed by now. Others are closed after their answer, because an open connection would delay

@@ -1,10 +1,17 @@
 import { parseArgs } from "node:util";
 import type { ParseArgsOptionsConfig } from "node:util";
+import type { Paint } from "./paint.ts";
 
 /** Output of a command and the signal that ends it. */
 export type Terminal = {
   readonly out: (line: string) => void;
   readonly error: (line: string) => void;
+  /** Draws the line at the bottom of a screen again. Left out if the output is no screen. */
+  readonly live?: ((line: string) => void) | undefined;
+  /** Draws the line of standard error that says how far the work is; an empty one takes it away. Left out if standard error is no screen. */
+  readonly progress?: ((line: string) => void) | undefined;
+  /** Colours of the output. Left out if it has none. */
+  readonly paint?: Paint | undefined;
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
 };
@@ -26,16 +33,18 @@ type Arguments<Text, List, Switch> = {
   readonly lists?: readonly List[];
   readonly switches?: readonly Switch[];
   readonly positionals?: readonly string[];
+  /** Positional arguments after those, which may be left out. */
+  readonly optional?: readonly string[];
 };
 
 type Values<Text extends string, List extends string, Switch extends string> = {
   readonly [Name in Text | List | Switch]?: Name extends Text ? string : Name extends List ? readonly string[] : boolean;
 };
 
-/** Parses arguments. The positional arguments must be exactly those that are named. `--json` is always a flag. */
+/** Parses arguments. The positional arguments must be those that are named, the optional ones aside. `--json` is always a flag. */
 export function readArguments<const Text extends string = never, const List extends string = never, const Switch extends string = never>(
   args: readonly string[],
-  { texts = [], lists = [], switches = [], positionals: names = [] }: Arguments<Text, List, Switch>,
+  { texts = [], lists = [], switches = [], positionals: names = [], optional = [] }: Arguments<Text, List, Switch>,
 ): { readonly values: Values<Text, List, Switch>; readonly json: boolean; readonly positionals: readonly string[] } {
   const options: ParseArgsOptionsConfig = {
     ...Object.fromEntries(texts.map((name) => [name, { type: "string" as const }])),
@@ -44,7 +53,8 @@ export function readArguments<const Text extends string = never, const List exte
   };
   const { values, positionals } = parse(args, options);
   if (positionals.length < names.length) throw new UsageError(`missing ${names[positionals.length] ?? ""}`);
-  if (positionals.length > names.length) throw new UsageError(`unexpected argument ${JSON.stringify(positionals[names.length])}`);
+  const most = names.length + optional.length;
+  if (positionals.length > most) throw new UsageError(`unexpected argument ${JSON.stringify(positionals[most])}`);
   return { values: values as Values<Text, List, Switch>, json: values["json"] === true, positionals };
 }
 

@@ -1,17 +1,26 @@
 import { accountCreateCommand } from "./commands/account-create.ts";
+import { accountListCommand } from "./commands/account-list.ts";
+import { accountRemoveCommand } from "./commands/account-remove.ts";
+import { accountSetCommand } from "./commands/account-set.ts";
+import { accountDisableCommand, accountEnableCommand } from "./commands/account-state.ts";
 import { backupCommand } from "./commands/backup.ts";
+import { completionCommand } from "./commands/completion.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { UsageError } from "./command.ts";
 import type { Command, Terminal } from "./command.ts";
 import { keyCreateCommand } from "./commands/key-create.ts";
 import { keyListCommand } from "./commands/key-list.ts";
 import { keyRevokeCommand } from "./commands/key-revoke.ts";
 import { listenCommand } from "./commands/listen.ts";
+import { mcpCommand } from "./commands/mcp.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { openApiCommand } from "./commands/openapi.ts";
 import { reencryptCommand } from "./commands/reencrypt.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { simulateCommand } from "./commands/simulate.ts";
+import { sourceCheckCommand } from "./commands/source-check.ts";
 import { sourceListCommand } from "./commands/source-list.ts";
+import { sourceRemoveCommand } from "./commands/source-remove.ts";
 import { sourceSetCommand } from "./commands/source-set.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { watchCommand } from "./commands/watch.ts";
@@ -20,12 +29,19 @@ import { watchCommand } from "./commands/watch.ts";
 const commands: Readonly<Record<string, Command>> = {
   serve: serveCommand,
   migrate: migrateCommand,
+  "account list": accountListCommand,
   "account create": accountCreateCommand,
+  "account set": accountSetCommand,
+  "account disable": accountDisableCommand,
+  "account enable": accountEnableCommand,
+  "account remove": accountRemoveCommand,
   "key create": keyCreateCommand,
   "key list": keyListCommand,
   "key revoke": keyRevokeCommand,
   "source set": sourceSetCommand,
   "source list": sourceListCommand,
+  "source check": sourceCheckCommand,
+  "source remove": sourceRemoveCommand,
   watch: watchCommand,
   listen: listenCommand,
   verify: verifyCommand,
@@ -33,6 +49,9 @@ const commands: Readonly<Record<string, Command>> = {
   reencrypt: reencryptCommand,
   backup: backupCommand,
   openapi: openApiCommand,
+  doctor: doctorCommand,
+  mcp: mcpCommand,
+  completion: completionCommand(() => commands),
 };
 
 const exitCodes = { failed: 1, usage: 2 };
@@ -89,6 +108,6 @@ function messageOf(error: unknown): string {
 }
 
 function overview(listed: typeof commands): string {
-  const lines = Object.entries(listed).map(([name, command]) => `  ${name.padEnd(15)} ${command.summary}`);
+  const lines = Object.entries(listed).map(([name, command]) => `  ${name.padEnd(16)} ${command.summary}`);
   return `usage: npm run ringback -- <command> [flags]\n\n${lines.join("\n")}\n\nSee <command> --help for details. Exit codes: 0 done, 1 failed, 2 wrong usage.`;
 }

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,6 +12,7 @@ import { Webhook } from "standardwebhooks";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
 import { runCommandLine } from "../../src/cli/run-command-line.ts";
+import { runCommand, temporaryFolder } from "../harness/service/service.ts";
 import { compileCache } from "../harness/run/compile-cache.ts";
 import { generateSecret } from "../../src/domain/webhooks/signature.ts";
 
@@ -57,12 +58,19 @@ test("help names the commands there are, and each has its own", async () => {
   expect(names).toEqual([
     "serve",
     "migrate",
+    "account list",
     "account create",
+    "account set",
+    "account disable",
+    "account enable",
+    "account remove",
     "key create",
     "key list",
     "key revoke",
     "source set",
     "source list",
+    "source check",
+    "source remove",
     "watch",
     "listen",
     "verify",
@@ -70,6 +78,9 @@ test("help names the commands there are, and each has its own", async () => {
     "reencrypt",
     "backup",
     "openapi",
+    "doctor",
+    "mcp",
+    "completion",
   ]);
   for (const name of names)
     for (const help of ["--help", "-h"])
@@ -103,6 +114,11 @@ const calledWrongly = [
   ["reencrypt", "extra"],
   ["listen"],
   ["listen", "--port", "70000"],
+  ["listen", "--port", "0", "--fail-first", "x"],
+  ["listen", "--port", "0", "--cursor-file", "cursor"],
+  ["listen", "--port", "0", "--forward-to", "http://127.0.0.1:1/"],
+  ["listen", "--forward-to", "ftp://127.0.0.1/"],
+  ["listen", "--forward-to", "http://127.0.0.1:1/", "--key-env", "RINGBACK_NO_SUCH_KEY"],
   ["listen", "--port", "0", "--secret", "nonsense"],
   ["simulate", "--port", "0", "--adopt", "unheard-of"],
   ["verify", "--bogus"],
@@ -110,6 +126,8 @@ const calledWrongly = [
   ["watch"],
   ["watch", "OUT-1", "extra", "--key", "k"],
   ["openapi", "extra"],
+  ["completion"],
+  ["completion", "fish"],
 ].map((args) => ({ args }));
 
 test.each(calledWrongly)("$args is called wrongly: nothing on stdout, exit code 2", async ({ args }) => {
@@ -122,24 +140,33 @@ test("a process called wrongly says so in one line and exits with 2", async () =
   expect(error.trim()).toBe("ringback watch: --key or RINGBACK_API_KEY is needed");
 });
 
-test("administration works as processes, several at once, on a database that is not there yet", async () => {
+test("administration works as processes, several at once, on a database that is not there yet", { timeout: 60_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "ringback-cli-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const environment = { DATABASE_URL: `sqlite:${join(folder, "data", "ringback.db")}` };
-  const names = ["one", "two", "three", "four"];
+  const names = ["one", "two", "three"];
   const created = await Promise.all(names.map((name) => run(["account", "create", name, "--json"], { environment })));
   const made = `made the database ${join(folder, "data", "ringback.db")}\n`;
   expect(created.map(({ code, error }) => ({ code, error: error.replace(made, "") }))).toEqual(names.map(() => ({ code: 0, error: "" })));
   expect(created.map(({ error }) => error)).toContain(made);
-  expect(new Set(created.map(({ out }) => (JSON.parse(out) as { key: string }).key)).size).toBe(4);
+  expect(new Set(created.map(({ out }) => (JSON.parse(out) as { key: string }).key)).size).toBe(3);
   const set = await run(["source", "set", "crm", "--base-url", "https://api.example", "--credential-stdin"], {
     environment,
     input: "piped-secret\n",
   });
   expect(set).toMatchObject({ code: 0, error: "" });
-  expect(await run(["source", "list"], { environment })).toMatchObject({ code: 0, out: expect.not.stringContaining("piped-secret") });
-  const revoked = await run(["key", "revoke", (JSON.parse(created[0]?.out ?? "") as { key_id: string }).key_id], { environment });
+  expect(await runCommand(["source", "list"], environment)).toMatchObject({ code: 0, out: expect.not.stringContaining("piped-secret") });
+  const revoked = await runCommand(["key", "revoke", (JSON.parse(created[0]?.out ?? "") as { key_id: string }).key_id], environment);
   expect(revoked).toMatchObject({ code: 0, error: "" });
+});
+
+test("a reader that leaves ends a command without a fault", async () => {
+  const child = start(["openapi"]);
+  child.stdout.destroy();
+  let error = "";
+  child.stderr.on("data", (chunk) => (error += String(chunk)));
+  expect(await once(child, "close")).toEqual([0, null]);
+  expect(error).toBe("");
 });
 
 test("verify says which fault a signature has, for people and for programs", async () => {
@@ -147,11 +174,11 @@ test("verify says which fault a signature has, for people and for programs", asy
   const timestamp = String(Math.floor(Date.now() / 1000));
   const signature = new Webhook(secret).sign("evt_1", new Date(Number(timestamp) * 1000), '{"a":1}');
   const args = ["verify", "--secret", secret, "--id", "evt_1", "--timestamp", timestamp, "--signature", signature, "--body-file", "-"];
-  const [good, bad, missing] = await Promise.all([
-    run(args, { input: '{"a":1}' }),
-    run([...args, "--json"], { input: '{ "a": 1 }' }),
-    run([...args.slice(0, -1), "/nonexistent"]),
-  ]);
+  const changed = join(await temporaryFolder(), "body.json");
+  await writeFile(changed, '{ "a": 1 }');
+  const good = await run(args, { input: '{"a":1}' });
+  const bad = await runCommand([...args.slice(0, -1), changed, "--json"]);
+  const missing = await runCommand([...args.slice(0, -1), "/nonexistent"]);
   expect(good).toMatchObject({ code: 0, out: expect.stringContaining("the signature is valid") });
   expect(bad.code).toBe(1);
   expect(JSON.parse(bad.out)).toMatchObject({ fault: "body_reserialised" });
@@ -174,6 +201,23 @@ test("listen prints what arrives, and SIGINT ends it with 0", async () => {
   expect(JSON.parse((await output.next()).value)).toMatchObject({ verified: true, type: "call.queued", webhook_id: "evt_1", body });
   child.kill("SIGINT");
   expect(await once(child, "exit")).toEqual([0, null]);
+});
+
+test("listen answers the first webhooks with a failure, and the others as usual", async () => {
+  const listening = Promise.withResolvers<string>();
+  const stopping = new AbortController();
+  const out = (line: string) => listening.resolve((JSON.parse(line) as { listening: string }).listening);
+  const terminal = { out, error: () => undefined, signal: stopping.signal };
+  const ended = runCommandLine(["listen", "--port", "0", "--fail-first", "2", "--status", "503", "--json"], terminal);
+  const statuses = [];
+  for (let n = 0; n < 3; n++) {
+    const { statusCode, body } = await request(await listening.promise, { method: "POST", body: "{}" });
+    await body.dump();
+    statuses.push(statusCode);
+  }
+  expect(statuses).toEqual([503, 503, 204]);
+  stopping.abort();
+  expect(await ended).toBe(0);
 });
 
 test("simulate serves both APIs until SIGTERM", async () => {
@@ -207,10 +251,10 @@ test("watch registers with a running service", async () => {
   onTestFinished(() => void server.close());
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const flags = ["--to", "https://example.com/h", "--event", "terminal", "--metadata", "lead=7=8", "--source", "sandbox"];
-  const done = await run(["watch", "OUT-1", "--url", url, ...flags], { environment: { RINGBACK_API_KEY: "k".repeat(24) } });
+  const flags = ["--no-wait", "--to", "https://example.com/h", "--event", "terminal", "--metadata", "lead=7=8", "--source", "sandbox"];
+  const done = await runCommand(["watch", "OUT-1", "--url", url, ...flags], { RINGBACK_API_KEY: "k".repeat(24) });
   expect(done).toMatchObject({ code: 0, out: expect.stringContaining("signing secret, shown once: whsec_x") });
-  const refused = await run(["watch", "OUT-1", "--url", url, "--key", "flag"]);
+  const refused = await runCommand(["watch", "OUT-1", "--url", url, "--key", "flag"]);
   expect(refused).toMatchObject({ code: 1, error: expect.stringContaining("/callback_url: must begin with https://") });
   expect(requests).toEqual([
     {
@@ -223,12 +267,12 @@ test("watch registers with a running service", async () => {
         metadata: { lead: "7=8" },
       },
     },
-    { authorization: "Bearer flag", body: { call_sid: "OUT-1" } },
+    { authorization: "Bearer flag", body: { call_sid: "OUT-1", callback_url: null } },
   ]);
 });
 
 test("openapi prints the document", async () => {
-  const { code, out } = await run(["openapi"]);
+  const { code, out } = await runCommand(["openapi"]);
   expect(code).toBe(0);
   expect(JSON.parse(out)).toMatchObject({ openapi: "3.1.0", webhooks: {} });
 });
@@ -240,7 +284,7 @@ test("serve refuses a bad environment in one line that names it", async () => {
 });
 
 test("watch without a service there fails with one line", async () => {
-  const { code, error } = await run(["watch", "OUT-1", "--url", "http://127.0.0.1:1", "--key", "k"]);
+  const { code, error } = await runCommand(["watch", "OUT-1", "--url", "http://127.0.0.1:1", "--key", "k"]);
   expect(code).toBe(1);
   expect(error.trim().split("\n")).toHaveLength(1);
 });

@@ -1,4 +1,5 @@
 import { AccountAdministration, accountNameFault } from "../../engine/administration/accounts.ts";
+import { accountFlags, accountUsage, readAccountFlags } from "./account-settings.ts";
 import { openOrCreateAdministration } from "./administration.ts";
 import { readArguments, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
@@ -6,17 +7,17 @@ import type { Command } from "../command.ts";
 /** `account create`: creates an account with its first API key. */
 export const accountCreateCommand: Command = {
   summary: "create an account and print its first API key, once",
-  usage: `  <name>               name of the account, unique
-  --default-source     it may use the source default, the one of the environment`,
+  usage: `  <name>                 name of the account, unique\n${accountUsage}`,
   async run(args, terminal) {
-    const { values, json, positionals } = readArguments(args, { switches: ["default-source"], positionals: ["<name>"] });
+    const { values, json, positionals } = readArguments(args, { ...accountFlags, positionals: ["<name>"] });
+    const { usesDefaultSource = false, ...placing } = readAccountFlags(values);
     const [name = ""] = positionals;
     const fault = accountNameFault(name);
     if (fault !== null) throw new UsageError(`<name> ${fault}`);
     await using administration = await openOrCreateAdministration((path) => terminal.error(`made the database ${path}`));
     const { store, clock } = administration;
     const accounts = new AccountAdministration({ store, clock, ...(await administration.sealingKeyring()) });
-    const result = await accounts.createAccount(name, values["default-source"] === true);
+    const result = await accounts.createAccount(name, usesDefaultSource, placing);
     if (result.kind === "name_taken")
       throw new Error(`account ${name} exists already (${result.account.id}); use key create for another key`);
     terminal.out(json ? JSON.stringify(createdKeyJson(result)) : `account ${name}\n${describeCreatedKey(result)}`);
@@ -24,7 +25,7 @@ export const accountCreateCommand: Command = {
   },
 };
 
-type Shown = { readonly accountId: string; readonly keyId: string; readonly key: string };
+type Shown = { readonly accountId: string | null; readonly keyId: string; readonly key: string };
 
 /** Formats a new key. It is shown only this once. */
 export function createdKeyJson({ accountId, keyId, key }: Shown) {
@@ -32,5 +33,6 @@ export function createdKeyJson({ accountId, keyId, key }: Shown) {
 }
 
 export function describeCreatedKey({ accountId, keyId, key }: Shown): string {
-  return `  account id  ${accountId}\n  key id      ${keyId}\n  API key     ${key}\nThe key is shown once and cannot be read again.`;
+  const owner = accountId === null ? "" : `  account id  ${accountId}\n`;
+  return `${owner}  key id      ${keyId}\n  API key     ${key}\nThe key is shown once and cannot be read again.`;
 }

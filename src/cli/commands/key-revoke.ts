@@ -1,3 +1,4 @@
+import { commandLine } from "../../domain/audit.ts";
 import { isoTime } from "../../domain/events/payload.ts";
 import { isEnvironmentKey } from "../../engine/administration/accounts.ts";
 import { openAdministration } from "./administration.ts";
@@ -13,16 +14,15 @@ export const keyRevokeCommand: Command = {
     const [keyId = ""] = positionals;
     await using administration = await openAdministration();
     const { store, clock } = administration;
-    const revoked = await store.revokeKey({ keyId, nowMs: clock.nowMs() });
-    if (revoked === null) throw new Error(`no key ${JSON.stringify(keyId)}; key list <account> shows the ids`);
-    const { key, accountId } = revoked;
+    const key = await store.revokeKey({ keyId, accountId: null, by: commandLine, nowMs: clock.nowMs() });
+    if (key === null) throw new Error(`no key ${JSON.stringify(keyId)}; key list <account> shows the ids`);
     const revokedAt = isoTime(key.revokedAtMs);
     if (isEnvironmentKey(key))
       terminal.error("this is the key of RINGBACK_API_KEY: the next start with that variable makes it valid again");
     terminal.out(
       json
-        ? JSON.stringify({ account_id: accountId, key_id: key.id, revoked_at: revokedAt })
-        : `key ${key.id} of account ${accountId} was revoked at ${revokedAt}`,
+        ? JSON.stringify({ account_id: key.accountId, key_id: key.id, revoked_at: revokedAt })
+        : `key ${key.id} of ${key.accountId === null ? "the operator" : `account ${key.accountId}`} was revoked at ${revokedAt}`,
     );
     return 0;
   },

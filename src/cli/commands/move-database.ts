@@ -4,7 +4,12 @@ import { TableWriter } from "../../adapters/postgres/table-writer.ts";
 import { TableReader } from "../../adapters/sqlite/reading/table-reader.ts";
 import { StartupError } from "../../domain/errors.ts";
 
-export type Move = { readonly sqlitePath: string; readonly postgresUrl: string };
+export type Move = {
+  readonly sqlitePath: string;
+  readonly postgresUrl: string;
+  /** Called after each page of rows. `done` and `total` are rows of all tables. */
+  readonly onPage?: (progress: { readonly table: string; readonly done: number; readonly total: number }) => void;
+};
 
 export type MovedTable = { readonly table: string; readonly rows: number };
 
@@ -20,7 +25,7 @@ const feedOrderOfMoved = 0;
  * service needs the same encryption keys. Positions of events are kept, so cursors of the feed stay valid. Rejects with
  * `StartupError` while a server runs on the embedded database, and if the target is not empty.
  */
-export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<readonly MovedTable[]> {
+export async function moveDatabase({ sqlitePath, postgresUrl, onPage }: Move): Promise<readonly MovedTable[]> {
   if (!existsSync(sqlitePath)) throw new Error(`database ${sqlitePath} does not exist`);
   using reader = new TableReader(sqlitePath);
   const source = reader.tables();
@@ -34,15 +39,22 @@ export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<r
   const shared = await refuseUnlessEmpty(writer, source.keys());
 
   const steps = writer.order(shared);
+  // The reader holds the lock of the server, so these are the counts at the end too.
+  const counts = new Map(steps.map(({ table }) => [table, reader.count(table)]));
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  let done = 0;
   for (const { table, deferredColumns } of steps) {
     const columns = columnsToMove(source.get(table), writer.columnsOf(table)).filter((column) => !deferredColumns.includes(column));
     const added = writer.columnsOf(table)?.includes("feed_order") === true ? { feed_order: feedOrderOfMoved } : {};
-    for (const page of reader.pages(table, columns, pageSize))
+    for (const page of reader.pages(table, columns, pageSize)) {
       await writer.insert(
         table,
         [...columns, ...Object.keys(added)],
         page.map((row) => ({ ...row, ...added })),
       );
+      done += page.length;
+      onPage?.({ table, done, total });
+    }
   }
   for (const { table, deferredColumns } of steps)
     if (deferredColumns.length > 0)
@@ -51,7 +63,7 @@ export async function moveDatabase({ sqlitePath, postgresUrl }: Move): Promise<r
 
   const moved: MovedTable[] = [];
   for (const { table } of steps) {
-    const [rows, written] = [reader.count(table), await writer.count(table)];
+    const [rows, written] = [counts.get(table) ?? 0, await writer.count(table)];
     if (rows !== written) throw new Error(`${written} of ${rows} rows of ${table} arrived, so nothing was moved`);
     moved.push({ table, rows });
   }

@@ -1,20 +1,26 @@
 import { reencrypt } from "../../engine/administration/reencryption.ts";
-import type { ReencryptionResult } from "../../engine/administration/reencryption.ts";
+import type { ReencryptionOptions, ReencryptionResult } from "../../engine/administration/reencryption.ts";
 import { openAdministration } from "./administration.ts";
 import { readArguments } from "../command.ts";
 import type { Command, Terminal } from "../command.ts";
+import { Progress, progressFlag, progressUsage } from "../progress.ts";
 
 /** `reencrypt`: second step of a key rotation, after the service was started with both keys and before it runs with the new key alone. */
 export const reencryptCommand: Command = {
   summary: "re-encrypt every secret with the first key of RINGBACK_ENCRYPTION_KEY",
-  usage: `  no flags of its own; a service may run meanwhile, started with the same keys
+  usage: `${progressUsage}
+A service may run meanwhile, started with the same keys.
 To change the key: 1. start the service with RINGBACK_ENCRYPTION_KEY=<new>,<old>  2. reencrypt with the same
 3. start it with <new> alone. API keys stay valid.`,
   async run(args, terminal) {
-    const { json } = readArguments(args, {});
+    const { values, json } = readArguments(args, { switches: [progressFlag] });
     await using administration = await openAdministration();
     const { secretBox } = await administration.sealingKeyring();
-    const result = await reencrypt({ store: administration.store, secretBox, signal: terminal.signal });
+    using progress = new Progress(terminal, values[progressFlag] === true);
+    const onBatch: ReencryptionOptions["onBatch"] = ({ place, total: done }) =>
+      progress.say(() => `${done.toLocaleString("en")} values re-encrypted so far, now of the kind ${place.replace("_", " ")}`);
+    const result = await reencrypt({ store: administration.store, secretBox, signal: terminal.signal, onBatch });
+    progress[Symbol.dispose]();
     const total = Object.values(result.resealed).reduce((sum, count) => sum + count, 0);
     const [keyId] = secretBox.keyIds;
     const { resealed, unreadable, remainingKeyIds } = result;

@@ -8,6 +8,9 @@ import { waitAtMost } from "../../adapters/wait-at-most.ts";
 import { ServiceClient } from "./service-client.ts";
 
 const root = new URL("../../..", import.meta.url);
+/** Flags and variables of `npm start`, which bound what each thread keeps. */
+const startFlags = ["--max-semi-space-size=1", "--import", "./src/runtime-check.mjs"];
+const startEnvironment = { MALLOC_ARENA_MAX: "2" };
 const defaultStartDeadlineMs = 20_000;
 const stopDeadlineMs = 5_000;
 const keptLogBytes = 8_192;
@@ -70,9 +73,9 @@ export class ServiceProcess implements AsyncDisposable {
 
   /** Starts the process and resolves when it is ready. Rejects with the end of its log if it exits or is not ready in time. */
   async start(signal: AbortSignal): Promise<void> {
-    const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", ...this.#program], {
+    const child = spawn(process.execPath, [...startFlags, ...this.#program], {
       cwd: root,
-      env: { ...this.#environment },
+      env: { ...startEnvironment, ...this.#environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;

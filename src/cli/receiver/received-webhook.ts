@@ -1,3 +1,6 @@
+import { plain } from "../paint.ts";
+import type { Paint } from "../paint.ts";
+import { printable } from "../printable.ts";
 import type { Delivery } from "./receiver.ts";
 
 /** Facts of a webhook in any format; `null` if the format lacks one. */
@@ -34,20 +37,30 @@ export function readWebhook(delivery: Delivery): ReceivedWebhook | null {
   };
 }
 
-/** Formats a webhook in one line: time, signature, call and transition. */
-export function describeDelivery(delivery: Delivery): string {
+/** Formats a webhook in one line: time, signature, call and transition. What strangers wrote into it is escaped before it is painted. */
+export function describeDelivery(delivery: Delivery, paint: Paint = plain): string {
   const webhook = readWebhook(delivery);
   const time = new Date(delivery.receivedAtMs).toISOString().slice(11, 23);
   const again = delivery.attempt > 1 ? ` (attempt ${delivery.attempt})` : "";
   const facts = webhook === null ? `${delivery.body.length} bytes that are not a webhook of Ringback` : describeWebhook(webhook);
-  return `${time}  ${describeVerification(delivery)}  ${facts}${again}`;
+  const signature = paint(styles[delivery.verification.kind], printable(describeVerification(delivery)));
+  return `${paint("dim", time)}  ${signature}  ${styleOf(webhook, paint)(printable(facts))}${again}`;
+}
+
+const styles = { verified: "green", unchecked: "yellow", refused: "red" } as const;
+
+/** Returns how the facts of a webhook are shown: an end of a call in the colour of its outcome. */
+function styleOf(webhook: ReceivedWebhook | null, paint: Paint): (text: string) => string {
+  if (webhook?.terminal !== true) return (text) => text;
+  const style = webhook.type === "call.success" ? "green" : webhook.type === "call.failure" ? "red" : "yellow";
+  return (text) => paint(style, text);
 }
 
 function describeWebhook(webhook: ReceivedWebhook): string {
   const from = webhook.previousStatus ?? "(new)";
   const change = webhook.status === null ? "" : `  ${from} -> ${webhook.status}`;
   const number = webhook.sequence === null ? "  " : `#${webhook.sequence}`;
-  const reason = webhook.reason ? `  "${printable(webhook.reason)}"` : "";
+  const reason = webhook.reason ? `  "${webhook.reason}"` : "";
   return `${webhook.type.padEnd(15)} ${number}  ${webhook.callSid ?? "-"}${change}${reason}`;
 }
 
@@ -80,9 +93,4 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 function text(value: unknown): string | null {
   if (typeof value === "number") return String(value);
   return typeof value === "string" && value !== "" ? value : null;
-}
-
-/** Removes control characters from text of the upstream, because it is written to a terminal. */
-function printable(value: string): string {
-  return value.replace(/\p{Cc}/gu, "?");
 }

@@ -1,4 +1,5 @@
 import { Webhook } from "standardwebhooks";
+import { hasForeignCharacters, hasLostCharacters, originalsOf, parse } from "./body-changes.ts";
 
 /** Tolerated distance of a timestamp from the receiver's clock (Standard Webhooks 1.0.0). */
 const toleranceSeconds = 300;
@@ -13,6 +14,7 @@ export type SignatureFault =
   | "timestamp_malformed"
   | "clock"
   | "body_reserialised"
+  | "body_charset"
   | "body_truncated"
   | "wrong_secret";
 
@@ -28,41 +30,6 @@ export type SignedWebhook = {
 };
 
 const holds = "the signature is valid: a verifier that refuses it has other bytes, or a key that is not the decoded base64 behind whsec_";
-
-type Change = { readonly detail: string; readonly apply: (body: string) => string | null };
-
-/**
- * Reversals of the changes that middleware makes to a body before it is verified. The service sends JSON without white
- * space, with its keys in the order of `keyOrder`.
- */
-const undoings: readonly Change[] = [
-  { detail: "a line end was added", apply: (body) => body.replace(/\r?\n$/, "") },
-  { detail: "white space or a byte order mark was added around it", apply: (body) => body.trim() },
-  { detail: "it was parsed and written again (white space or escapes differ)", apply: rewritten },
-  { detail: "it was parsed and written again with its keys in another order", apply: reordered },
-  { detail: "it was encoded as a JSON string", apply: unquoted },
-];
-
-const keyOrder = [
-  "id",
-  "type",
-  "timestamp",
-  "data",
-  "watch_id",
-  "call_sid",
-  "endpoint_id",
-  "delivery_id",
-  "source",
-  "state",
-  "status",
-  "previous_status",
-  "reason",
-  "terminal",
-  "sequence",
-  "observed_at",
-  "observed_after",
-  "metadata",
-];
 
 /** Finds the first cause that explains why a signature does not match. `nowMs` is the receiver's clock. */
 export function findSignatureFault(webhook: SignedWebhook, nowMs: number): Diagnosis {
@@ -82,20 +49,26 @@ export function findSignatureFault(webhook: SignedWebhook, nowMs: number): Diagn
   const cut = candidates.find((candidate) => Buffer.from(candidate.slice(3), "base64").length < sha256Bytes);
   if (cut !== undefined)
     return { fault: "signature_truncated", detail: `a v1 signature has 44 characters of base64, this one has ${cut.length - 3}` };
-  for (const { detail, apply } of undoings) {
-    const original = apply(text);
-    if (original !== null && original !== text && signs(original))
+  for (const { kind, detail, text: original } of originalsOf(body))
+    if (signs(original))
       return {
-        fault: "body_reserialised",
-        detail: `the body differs from the one that was sent: ${detail}. Verify the raw bytes before parsing`,
+        fault: kind === "charset" ? "body_charset" : "body_reserialised",
+        detail: `the body differs from the one that was sent: ${detail}. Verify the raw bytes before ${kind === "charset" ? "decoding" : "parsing"}`,
       };
-  }
   if (isCutShort(text))
     return { fault: "body_truncated", detail: `the body ends in the middle after ${body.length} bytes: it was truncated on the way` };
+  if (hasLostCharacters(body))
+    return {
+      fault: "body_charset",
+      detail:
+        "the body has bytes that are not UTF-8, or characters that stand for lost ones (U+FFFD): it was decoded with another charset. Verify the raw bytes",
+    };
+  const charset = hasForeignCharacters(body)
+    ? "; a wrong charset may be at fault too, because the body has characters that it would change"
+    : "";
   return {
     fault: "wrong_secret",
-    detail:
-      "the body looks complete, so the secret belongs to another endpoint or is outdated (or webhook-id or webhook-timestamp was changed)",
+    detail: `the body looks complete, so the secret belongs to another endpoint or is outdated (or webhook-id or webhook-timestamp was changed)${charset}`,
   };
 }
 
@@ -120,41 +93,6 @@ function verifierOf(secret: string): Webhook | null {
   }
 }
 
-function rewritten(body: string): string | null {
-  const parsed = parse(body);
-  return parsed === undefined ? null : JSON.stringify(parsed);
-}
-
-function reordered(body: string): string | null {
-  const parsed = parse(body);
-  return parsed === undefined ? null : JSON.stringify(inOrder(parsed));
-}
-
-function unquoted(body: string): string | null {
-  const parsed = parse(body);
-  return typeof parsed === "string" ? parsed : null;
-}
-
-/** Sorts known keys in the order of the service; other keys (metadata) keep their order. */
-function inOrder(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  const entries = Object.entries(value).toSorted(([a], [b]) => rankOf(a) - rankOf(b));
-  return Object.fromEntries(entries.map(([key, child]) => [key, key === "metadata" ? child : inOrder(child)]));
-}
-
-function rankOf(key: string): number {
-  const rank = keyOrder.indexOf(key);
-  return rank < 0 ? keyOrder.length : rank;
-}
-
 function isCutShort(body: string): boolean {
   return body === "" || (/^\s*\{/.test(body) && parse(body) === undefined);
-}
-
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
 }

@@ -56,7 +56,7 @@ async function serve(encryptionKeys: string | null = null): Promise<ServiceStore
 async function accountOf(key: string): Promise<string | null> {
   const store = await administer();
   const { hashApiKey } = await openKeyring(store, { encryptionKeys: process.env["RINGBACK_ENCRYPTION_KEY"] ?? null, databasePath });
-  return (await store.findAccountByKey([hashApiKey(key)]))?.account.name ?? null;
+  return (await store.findAccountByKey([hashApiKey(key)], null))?.account?.name ?? null;
 }
 
 describe("a database that does not exist", () => {
@@ -92,6 +92,42 @@ describe("a database that does not exist", () => {
     expect(await run("account", "create", "acme")).toMatchObject({ code: 0, error: `made the database ${databasePath}` });
     expect(await run("account", "create", "beta")).toMatchObject({ code: 0, error: "" });
     expect(await run("migrate")).toMatchObject({ out: `${databasePath} is up to date` });
+  });
+});
+
+describe("the state of an account", () => {
+  test("is changed by its name or id, once", async () => {
+    const { account_id } = await createAccount("acme");
+    for (const [command, disabled] of [
+      ["disable", true],
+      ["enable", false],
+    ] as const) {
+      expect(await json("account", command, "acme")).toEqual({ account_id, name: "acme", disabled });
+      expect(await json("account", "list")).toMatchObject([{ account_id, disabled }]);
+      expect((await run("account", command, account_id)).out).toBe(`account acme is ${command}d already`);
+    }
+    expect(await run("account", "disable", "unknown")).toMatchObject({ code: 1, out: "" });
+    expect(await run("account", "disable")).toMatchObject({ code: 2 });
+  });
+
+  test("removal needs --yes, spares default and frees the name", { timeout: 30_000 }, async () => {
+    const acme = await createAccount("acme");
+    await createAccount("default");
+    await run("source", "set", "crm", "--account", "acme", "--base-url", "https://a.example", "--credential", "k");
+    expect(await run("account", "remove", "acme")).toMatchObject({ code: 2, out: "", error: expect.stringContaining("--yes") as string });
+    expect(await run("account", "remove", "default", "--yes")).toMatchObject({ code: 2, out: "" });
+    expect(await run("account", "remove", "unknown", "--yes")).toMatchObject({ code: 1, out: "" });
+    expect(await accountOf(acme.key)).toBe("acme");
+    const removing = run("account", "remove", "acme", "--yes", "--json", "--progress");
+    await expect.poll(() => accountOf(acme.key), { timeout: 5000 }).toBeNull();
+    const { code, out, error } = await removing;
+    expect({ code, removed: JSON.parse(out) as unknown }).toEqual({
+      code: 0,
+      removed: { account_id: acme.account_id, name: "acme", removed: true },
+    });
+    expect(error).toContain("waiting for its requests to end");
+    expect(await json("source", "list")).toEqual([]);
+    expect((await createAccount("acme")).account_id).not.toBe(acme.account_id);
   });
 });
 
@@ -154,6 +190,61 @@ describe("keys", () => {
     expect(listed.out + out).not.toMatch(/rb_/);
   });
 
+  test("have a name, scopes and an end, and are listed with their last use", async () => {
+    const first = await createAccount("acme");
+    const made = await json<CreatedKey>("key", "create", "acme", "--name", "crm", "--scope", "watch,read", "--expires", "90d");
+    const store = await administer();
+    await store.noteKeyUses([{ keyId: made.key_id, usedAtMs: Date.UTC(2026, 10, 24, 12, 34) }]);
+    const [whole, limited] = JSON.parse((await run("key", "list", "acme", "--json")).out) as readonly Readonly<Record<string, string>>[];
+    const scopes = ["read", "watch", "place", "endpoints", "admin"];
+    const unused = { expires_at: null, last_used_at: null, revoked_at: null };
+    expect(whole).toEqual({ key_id: first.key_id, name: "command line", scopes, created_at: expect.any(String) as string, ...unused });
+    expect(limited).toEqual({
+      key_id: made.key_id,
+      name: "crm",
+      scopes: ["read", "watch"],
+      created_at: expect.any(String) as string,
+      expires_at: expect.any(String) as string,
+      last_used_at: "2026-11-24T12:34:00.000Z",
+      revoked_at: null,
+    });
+    const days = (Date.parse(limited?.["expires_at"] ?? "") - Date.parse(limited?.["created_at"] ?? "")) / 86_400_000;
+    expect(Math.round(days)).toBe(90);
+    expect((await run("key", "list", "acme")).out).toMatch(/crm +read,watch +made .* used 2026-11-24T12:34:00.000Z +ends /);
+  });
+
+  test("of the operator belong to no account", async () => {
+    await createAccount("acme");
+    const made = await json<Omit<CreatedKey, "account_id">>("key", "create", "--operator", "--name", "me");
+    expect(made).toMatchObject({ account_id: null, key: expect.stringMatching(/^rb_/) as string });
+    expect(JSON.parse((await run("key", "list", "--operator", "--json")).out)).toMatchObject([
+      { key_id: made.key_id, name: "me", scopes: ["read"] },
+    ]);
+    expect(JSON.parse((await run("key", "list", "acme", "--json")).out)).toHaveLength(1);
+    expect((await run("key", "create", "--operator")).out).not.toContain("account id");
+    expect(await json("key", "revoke", made.key_id)).toMatchObject({ account_id: null, key_id: made.key_id });
+  });
+
+  test.each([
+    [["create"]],
+    [["create", "acme", "--operator"]],
+    [["create", "--operator", "--scope", "admin"]],
+    [["create", "acme", "--scope", "write"]],
+    [["create", "acme", "--scope", ""]],
+    [["create", "acme", "--expires", "soon"]],
+    [["create", "acme", "--expires", "0d"]],
+    [["create", "acme", "--expires", "90"]],
+    [["create", "acme", "--expires", "99999d"]],
+    [["create", "acme", "--name", ""]],
+    [["create", "acme", "--name", "environment"]],
+    [["list"]],
+    [["list", "acme", "--operator"]],
+  ])("key %j is called wrongly", async (args) => {
+    await createAccount("acme");
+    expect(await run("key", ...args)).toMatchObject({ code: 2, out: "" });
+    expect(await (await administer()).listKeys(null)).toEqual([]);
+  });
+
   test.each([
     ["key", "create", "unknown"],
     ["key", "list", "unknown"],
@@ -162,6 +253,17 @@ describe("keys", () => {
     await createAccount("acme");
     const { code, out, error } = await run(...args);
     expect({ code, out, lines: error.split("\n").length }).toEqual({ code: 1, out: "", lines: 1 });
+  });
+
+  test("are listed with their accounts, and what these have", async () => {
+    const first = await createAccount("acme", "--may-place");
+    await createAccount("beta");
+    const nothing = { active_watches: 0, endpoints: 0, hooks: 0, polls_per_minute: 0, placed_today: 0, last_request_at: null };
+    expect(await json("account", "list")).toEqual([
+      { account_id: first.account_id, name: "acme", disabled: false, ...nothing },
+      { account_id: expect.any(String) as string, name: "beta", disabled: false, ...nothing },
+    ]);
+    expect((await run("account", "list")).out).toMatch(/^acme {2}acc_\w+ {2}0 active watches .*no request yet\nbeta {2}acc_/);
   });
 
   test("of the environment are said to come back", async () => {
@@ -193,8 +295,10 @@ describe("sources", () => {
       base_url: "https://api.example",
       agent_id: null,
       environment: null,
+      status_map: {},
       max_polls_per_second: 200,
       account_id: null,
+      removed_at: null,
       created: true,
     });
     const before = await sealedCredential();
@@ -345,7 +449,10 @@ describe("a change of encryption keys", () => {
       baseUrl: "https://x.example",
       agentId: null,
     } as const;
-    await store.setSource({ ...source, environment: null, maxPollsPerSecond: 1, sealedCredential, nowMs: 1 }, null);
+    await store.setSource(
+      { by: null, ...source, environment: null, definition: null, statusMap: null, maxPollsPerSecond: 1, sealedCredential, nowMs: 1 },
+      null,
+    );
     useKeys(newer, older);
     const { code, out, error } = await run("reencrypt");
     expect(code).toBe(1);
@@ -374,7 +481,7 @@ describe("backup", () => {
       encryptionKeys: (await readFile(keyPath, "utf8")).trim(),
       databasePath: file,
     });
-    expect((await restored.store.findAccountByKey([hashApiKey(key)]))?.account.name).toBe("acme");
+    expect((await restored.store.findAccountByKey([hashApiKey(key)], null))?.account?.name).toBe("acme");
   });
 
   test("says that the variable holds the key where it does", async () => {

@@ -30,7 +30,7 @@ async function read(world: StoreWorld) {
   const deliveries = await store.listDeliveries({ ...page, endpointId: null, watchId: null, status: null });
   return {
     account,
-    key: await store.findAccountByKey(["fingerprint of a key"]),
+    key: await store.findAccountByKey(["fingerprint of a key"], null),
     watches: await store.listWatches({ ...page, status: null, callSid: null }),
     endpoints: await store.listEndpoints(page),
     hooks: await store.listHooks(page),
@@ -54,6 +54,7 @@ test("everything of an embedded database is moved to Postgres, which sends the p
     nowMs: startMs,
   });
   await world.store.setDefaultSecret({
+    by: null,
     accountId: account.id,
     secret: { id: newId("sec", startMs), sealed: new Uint8Array([0, 255, 1]), fingerprints: ["f"] },
     nowMs: startMs,
@@ -72,7 +73,11 @@ test("everything of an embedded database is moved to Postgres, which sends the p
   const again = new StoreWorld(await openSqliteStore({ path, policy: testPolicy }));
   const before = await read(again);
   await again.store.close();
-  const moved = await moveDatabase({ sqlitePath: path, postgresUrl: postgres.url });
+  const pages: { readonly done: number; readonly total: number }[] = [];
+  const moved = await moveDatabase({ sqlitePath: path, postgresUrl: postgres.url, onPage: (page) => pages.push(page) });
+  const rows = moved.reduce((sum, table) => sum + table.rows, 0);
+  expect(pages.at(-1)).toMatchObject({ done: rows, total: rows });
+  expect(pages.length).toBeGreaterThan(3);
   expect(moved.find(({ table }) => table === "watches")).toEqual({ table: "watches", rows: 2 });
 
   const { store, db } = await postgres.openAlone(testPolicy);

@@ -148,7 +148,9 @@ test("a delivery is one line, without control characters of others", async () =>
   await post(body);
   await post(body);
   const line = describeDelivery(seen[1]!);
-  expect(line).toMatch(/^[\d:.]{12} {2}verified {4}call\.failure {4}#3 {2}OUT-1 {2}calling -> failure {2}"busy\?\[31m" \(attempt 2\)$/);
+  expect(line).toMatch(
+    /^[\d:.]{12} {2}verified {4}call\.failure {4}#3 {2}OUT-1 {2}calling -> failure {2}"busy\\u001b\[31m" \(attempt 2\)$/,
+  );
   await post("nonsense", {});
   expect(describeDelivery(seen[2]!)).toMatch(/NOT VERIFIED \(Missing required headers\) {2}8 bytes that are not a webhook of Ringback/);
 });

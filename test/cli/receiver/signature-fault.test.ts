@@ -21,10 +21,20 @@ const body = JSON.stringify({
   },
 });
 
-function webhook(changes: Partial<Omit<SignedWebhook, "body">> & { body?: string } = {}, atMs = nowMs): SignedWebhook {
+function webhook(changes: Partial<Omit<SignedWebhook, "body">> & { body?: string | Buffer } = {}, atMs = nowMs): SignedWebhook {
   const signature = new Webhook(secret).sign("evt_1", new Date(atMs), body);
-  return { secret, id: "evt_1", timestamp: String(atMs / 1000), signature, ...changes, body: Buffer.from(changes.body ?? body) };
+  const received = changes.body ?? body;
+  const bytes = typeof received === "string" ? Buffer.from(received) : received;
+  return { secret, id: "evt_1", timestamp: String(atMs / 1000), signature, ...changes, body: bytes };
 }
+
+/** A body that differs from its misreadings by bytes above 127 alone, and the webhook that was sent with it. */
+function foreign(reason: string, change: (sent: string) => string | Buffer): SignedWebhook {
+  const sent = body.replace("é", reason);
+  return webhook({ signature: new Webhook(secret).sign("evt_1", new Date(nowMs), sent), body: change(sent) });
+}
+const decoded = (charset: string) => (sent: string) => new TextDecoder(charset).decode(Buffer.from(sent));
+const utf16be = (sent: string) => Buffer.from(sent, "utf16le").swap16();
 
 const sortedKeys = (text: string) => JSON.stringify(sorted(JSON.parse(text)));
 function sorted(value: unknown): unknown {
@@ -54,12 +64,46 @@ test.each([
   ["body_reserialised", webhook({ body: body.replace("é", "\\u00e9") })],
   ["body_reserialised", webhook({ body: sortedKeys(body) })],
   ["body_reserialised", webhook({ body: JSON.stringify(body) })],
+  ["body_reserialised", webhook({ body: body.replaceAll("/", "\\/").replaceAll('":', '": ') })],
+  ["body_charset", foreign("é", (sent) => Buffer.from(sent).toString("latin1"))],
+  ["body_charset", foreign("Zoë – €", decoded("windows-1252"))],
+  ["body_charset", foreign("é", (sent) => Buffer.from(sent, "latin1"))],
+  ["body_charset", foreign("€", (sent) => Buffer.from(Array.from(sent, (one) => (one === "€" ? 0x80 : one.charCodeAt(0)))))],
+  ["body_charset", foreign("é", (sent) => Buffer.from(sent, "utf16le"))],
+  ["body_charset", foreign("é", (sent) => Buffer.from(`\uFEFF${sent}`, "utf16le"))],
+  ["body_charset", foreign("日本", utf16be)],
+  ["body_charset", foreign("é", (sent) => sent.normalize("NFD"))],
+  ["body_charset", foreign("e\u0301", (sent) => sent.normalize("NFC"))],
+  ["body_charset", foreign("é", (sent) => JSON.stringify(JSON.parse(sent.normalize("NFD")), null, 1))],
+  ["body_charset", foreign("é", (sent) => JSON.stringify(JSON.parse(Buffer.from(sent).toString("latin1")), null, 1))],
+  ["body_charset", foreign("é", (sent) => sent.replace("é", "\uFFFD"))],
   ["body_truncated", webhook({ body: body.slice(0, -5) })],
   ["body_truncated", webhook({ body: "" })],
   ["wrong_secret", webhook({ secret: generateSecret() })],
   ["wrong_secret", webhook({ id: "evt_2" })],
 ] as const)("%s", (fault, received) => {
   expect(findSignatureFault(received, nowMs).fault).toBe(fault);
+});
+
+test("empty objects that became lists are found, among other keys in another order too", () => {
+  const sent = '{"type":"call.queued","data":{"watch_id":"wch_1","metadata":{},"details":{}}}';
+  const signature = new Webhook(secret).sign("evt_1", new Date(nowMs), sent);
+  const received = sent.replaceAll("{}", "[]").replaceAll(":", ": ");
+  expect(findSignatureFault(webhook({ signature, body: received }), nowMs).fault).toBe("body_reserialised");
+});
+
+test("a form that was parsed and written again is found", () => {
+  const sent = new URLSearchParams({ id: "evt_1", reason: "a b~c" }).toString();
+  const received = sent.replaceAll("+", "%20").replaceAll("%7E", "~");
+  const signature = new Webhook(secret).sign("evt_1", new Date(nowMs), sent);
+  expect(findSignatureFault(webhook({ signature, body: received }), nowMs).fault).toBe("body_reserialised");
+});
+
+test("where nothing fits, a charset is named if the body has characters that one would change", () => {
+  const wrong = { secret: generateSecret() };
+  expect(findSignatureFault(webhook(wrong), nowMs).detail).toContain("charset");
+  expect(findSignatureFault(webhook({ ...wrong, body: body.replace("é", "?") }), nowMs).detail).toContain("charset");
+  expect(findSignatureFault(webhook({ ...wrong, body: body.replace("é", "e") }), nowMs).detail).not.toContain("charset");
 });
 
 test("every input gets an explanation, and a changed body is never taken for the sent one", () => {

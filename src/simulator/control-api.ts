@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { parseCallRequest, parseFaultRequest, parseRateRequest } from "./control-requests.ts";
+import { parseCallRequest, parseFaultRequest, parseRateRequest, parseShapeRequest } from "./control-requests.ts";
 import type { Parsed } from "./control-requests.ts";
 import { sendAnswer } from "./fault.ts";
 import type { Fault } from "./fault.ts";
+import type { JsonShape } from "./json-shapes.ts";
 import { readJson } from "./local-server.ts";
 import type { CallScript } from "./scripted-calls.ts";
 
@@ -12,6 +13,8 @@ const callPath = /^\/simulator\/calls\/([^/?]+)$/;
 export interface SimulatorControls {
   /** Starts a call; returns its SID. */
   trigger(script: CallScript, callSid?: string): string;
+  /** Adds a status API of any shape. */
+  shape(shape: JsonShape): void;
   fault(fault: Fault): void;
   clearFaults(): void;
   /** Sets the number of polls per second that are answered; `null` removes the limit. */
@@ -31,6 +34,11 @@ export async function answerControl(simulator: SimulatorControls, request: Incom
       return withBody(request, response, parseCallRequest, ({ callSid, script }) => {
         const started = simulator.trigger(script, callSid ?? undefined);
         sendJson(response, 201, { call_sid: started });
+      });
+    case "POST /simulator/shapes":
+      return withBody(request, response, parseShapeRequest, (shape) => {
+        simulator.shape(shape);
+        response.writeHead(204).end();
       });
     case "POST /simulator/faults":
       return withBody(request, response, parseFaultRequest, (fault) => {

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { callSidPattern } from "../domain/calls/call.ts";
+import { isCallSid } from "../domain/calls/call.ts";
 import type { Fault } from "./fault.ts";
+import type { JsonShape } from "./json-shapes.ts";
 import { isScenarioName } from "./scenarios.ts";
 import type { CallScript } from "./scripted-calls.ts";
 
@@ -29,8 +30,21 @@ const fault = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("truncate"), ...faultFields }),
 ]);
 
-const phase = z.strictObject({ at_ms: durationMs, status: z.string().nullable(), reason: z.string().nullable().optional() });
-const sid = z.string().regex(callSidPattern);
+const phase = z.strictObject({
+  at_ms: durationMs,
+  status: z.string().nullable(),
+  reason: z.string().nullable().optional(),
+  data: z.record(z.string(), z.unknown()).optional(),
+});
+const shape = z.strictObject({
+  path: z.string().startsWith("/").includes("{id}"),
+  template: z.unknown(),
+  trigger: z.strictObject({ path: z.string().startsWith("/"), template: z.unknown() }).optional(),
+  authorization: z.string().optional(),
+});
+/** SIDs that PolyAI's APIs accept. */
+export const polyaiCallSid = /^OUT-[A-Za-z0-9_-]{1,128}$/;
+const sid = z.string().refine(isCallSid, "no SID");
 const scenarioName = z.string().refine(isScenarioName, "no such scenario");
 
 const call = z
@@ -55,7 +69,12 @@ export type Parsed<T> = { readonly kind: "parsed"; readonly value: T } | { reado
 /** Body of `POST /simulator/calls`. */
 export function parseCallRequest(body: unknown): Parsed<{ readonly callSid: string | null; readonly script: CallScript }> {
   return parse(call, body, ({ call_sid, scenario, timeline, faults, verbatim }) => {
-    const phases = timeline?.map(({ at_ms, status, reason }) => ({ atMs: at_ms, status, ...(reason === undefined ? {} : { reason }) }));
+    const phases = timeline?.map(({ at_ms, status, reason, data }) => ({
+      atMs: at_ms,
+      status,
+      ...(reason === undefined ? {} : { reason }),
+      ...(data === undefined ? {} : { data }),
+    }));
     const life = phases?.toSorted((a, b) => a.atMs - b.atMs) ?? scenario ?? "success";
     return { callSid: call_sid ?? null, script: { scenario: life, faults: faults?.map(faultOf) ?? [], verbatim: verbatim ?? false } };
   });
@@ -64,6 +83,16 @@ export function parseCallRequest(body: unknown): Parsed<{ readonly callSid: stri
 /** Body of `POST /simulator/faults`: a fault of the whole upstream. */
 export function parseFaultRequest(body: unknown): Parsed<Fault> {
   return parse(fault, body, faultOf);
+}
+
+/** Body of `POST /simulator/shapes`. */
+export function parseShapeRequest(body: unknown): Parsed<JsonShape> {
+  return parse(shape, body, ({ path, template, trigger, authorization }) => ({
+    path,
+    template,
+    ...(trigger === undefined ? {} : { trigger }),
+    ...(authorization === undefined ? {} : { authorization }),
+  }));
 }
 
 /** Body of `PUT /simulator/rate`. */
@@ -78,6 +107,11 @@ export function parseTriggerRequest(body: unknown): Parsed<CallScript> {
     body,
     ({ metadata }) => ({ scenario: metadata?.scenario ?? "success" }),
   );
+}
+
+/** Returns the life that the trigger of any other API names in `metadata.scenario`. */
+export function scenarioOf(body: unknown): z.infer<typeof scenarioName> {
+  return z.object({ metadata: z.object({ scenario: scenarioName }) }).safeParse(body).data?.metadata.scenario ?? "success";
 }
 
 function parse<I, T>(schema: z.ZodType<I>, body: unknown, convert: (value: I) => T): Parsed<T> {

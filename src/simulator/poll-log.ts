@@ -1,9 +1,12 @@
 import type { UpstreamKind } from "./upstream-api.ts";
 
+/** API of a poll; `json` for a shape. */
+export type PolledKind = UpstreamKind | "json";
+
 /** Status request as the upstream saw it. `statusCode` is `null` if the answer was incomplete (reset, hang, truncated). */
 export type PollRecord = {
   readonly callSid: string;
-  readonly kind: UpstreamKind;
+  readonly kind: PolledKind;
   /** Wall time in epoch milliseconds. */
   readonly atMs: number;
   readonly statusCode: number | null;

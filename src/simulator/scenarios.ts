@@ -2,9 +2,14 @@ import type { SandboxScenario } from "../domain/sources/sandbox.ts";
 
 /**
  * Phase of a call, which begins `atMs` after the start of the call. If `status` is `null`, the upstream answers 404. If
- * `reason` is `null`, the answer lacks the key.
+ * `reason` is `null`, the answer lacks the key. `data` are further values for the template of a shape.
  */
-export type Phase = { readonly atMs: number; readonly status: string | null; readonly reason?: string | null };
+export type Phase = {
+  readonly atMs: number;
+  readonly status: string | null;
+  readonly reason?: string | null;
+  readonly data?: Readonly<Record<string, unknown>>;
+};
 
 /** Scripted life of a call: phases by rising `atMs`. Before the first one the upstream answers 404. */
 export type Scenario = readonly Phase[];
@@ -72,7 +77,7 @@ export const scenarios = {
   ],
   "unknown-status": [
     { atMs: 0, status: "queued" },
-    { atMs: 2_000, status: "ringing" },
+    { atMs: 2_000, status: "on-hold" },
     { atMs: 5_000, status: "calling" },
     { atMs: 8_000, status: "success" },
   ],

@@ -1,15 +1,16 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { callSidPattern } from "../domain/calls/call.ts";
 import type { Clock } from "../ports/clock.ts";
 import { answerControl } from "./control-api.ts";
-import { parseTriggerRequest } from "./control-requests.ts";
+import { parseTriggerRequest, polyaiCallSid, scenarioOf } from "./control-requests.ts";
 import { FaultQueue, sendAnswer, injectFault, faultStatus } from "./fault.ts";
 import type { Answer, Fault } from "./fault.ts";
+import { JsonShapes, shapedAnswer, shapedError, shapedTrigger } from "./json-shapes.ts";
+import type { JsonShape } from "./json-shapes.ts";
 import { LocalServer, readJson } from "./local-server.ts";
 import type { LocalAddress } from "./local-server.ts";
 import { PollLog } from "./poll-log.ts";
-import type { PollRecord } from "./poll-log.ts";
+import type { PolledKind, PollRecord } from "./poll-log.ts";
 import { RateWindow } from "./rate-window.ts";
 import type { Scenario, ScenarioName } from "./scenarios.ts";
 import { ScriptedCalls } from "./scripted-calls.ts";
@@ -42,6 +43,7 @@ const machineClock: Clock = {
     const timer = setTimeout(fire, delayMs);
     return { cancel: () => clearTimeout(timer) };
   },
+  nextTurn: (run) => void setImmediate(run),
 };
 
 /** Starts the upstream: status and trigger routes of both APIs, and its controls under `/simulator`. */
@@ -58,6 +60,7 @@ export class Simulator extends LocalServer {
   readonly #calls: ScriptedCalls;
   readonly #log: PollLog;
   readonly #faults = new FaultQueue();
+  readonly #shapes = new JsonShapes();
   #rate: { readonly window: RateWindow; readonly retryAfter: string | null } | null = null;
 
   constructor(options: SimulatorOptions) {
@@ -78,6 +81,11 @@ export class Simulator extends LocalServer {
   trigger(script: CallScript = {}, callSid = `OUT-${randomUUID()}`): string {
     this.script(callSid, script);
     return callSid;
+  }
+
+  /** Adds a status API of any shape, which plays the calls too. */
+  shape(shape: JsonShape): void {
+    this.#shapes.add(shape);
   }
 
   /** Adds a fault that affects polls of every call, before the calls' own faults. */
@@ -131,19 +139,47 @@ export class Simulator extends LocalServer {
 
   protected override async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const matched = matchUpstream(request.method ?? "", request.url ?? "");
+    const shaped = matched === null ? this.#shapes.match(request.method ?? "", request.url ?? "") : null;
+    const triggered = matched === null ? this.#shapes.matchTrigger(request.method ?? "", request.url ?? "") : null;
     if (matched?.kind === "status") this.#answerStatus(matched, request, response);
     else if (matched?.kind === "trigger") await this.#answerTrigger(matched.api, request, response);
+    else if (triggered?.trigger !== undefined) await this.#answerShapedTrigger(triggered, triggered.trigger, request, response);
+    else if (shaped !== null) this.#answerShape(shaped.shape, shaped.callSid, request, response);
     else await answerControl(this, request, response);
   }
 
   #answerStatus(matched: StatusRequest, request: IncomingMessage, response: ServerResponse): void {
     const { api, callSid } = matched;
-    const usual = this.#statusAnswer(matched, request);
+    this.#send(response, callSid, api.kind, this.#statusAnswer(matched, request), (code) => api.errorAnswer(code));
+  }
+
+  #answerShape(shape: JsonShape, callSid: string, request: IncomingMessage, response: ServerResponse): void {
+    const { authorization } = shape;
+    const call = this.#calls.get(callSid);
+    const phase = call === null ? null : this.#calls.phaseOf(call, this.#clock.monotonicMs());
+    const isRefused = authorization !== undefined && request.headers.authorization !== authorization;
+    const usual = isRefused ? shapedError(401) : phase === null ? shapedError(404) : shapedAnswer(shape, callSid, phase);
+    this.#send(response, callSid, "json", usual, shapedError);
+  }
+
+  /** Starts a call for any body; `metadata.scenario` of a JSON body names its life. */
+  async #answerShapedTrigger(
+    { authorization }: JsonShape,
+    trigger: NonNullable<JsonShape["trigger"]>,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (authorization !== undefined && request.headers.authorization !== authorization) return sendAnswer(response, shapedError(401));
+    sendAnswer(response, shapedTrigger(trigger, this.trigger({ scenario: scenarioOf(await readJson(request)) })));
+  }
+
+  /** Sends the usual answer, or the fault that replaces it, and logs the poll. */
+  #send(response: ServerResponse, callSid: string, kind: PolledKind, usual: Answer, errorAnswer: (statusCode: number) => Answer): void {
     const fault = this.#faults.take() ?? this.#calls.get(callSid)?.faults?.take() ?? null;
     const statusCode = fault === null ? usual.statusCode : faultStatus(fault, usual);
     if (fault === null) sendAnswer(response, usual);
-    else injectFault(response, fault, usual, (code) => api.errorAnswer(code), this.#clock);
-    this.#log.record({ callSid, kind: api.kind, atMs: this.#clock.nowMs(), statusCode });
+    else injectFault(response, fault, usual, errorAnswer, this.#clock);
+    this.#log.record({ callSid, kind, atMs: this.#clock.nowMs(), statusCode });
   }
 
   /** Returns the answer to a status request. Checks in the order of the real API: credential, rate, form of the SID, call. */
@@ -151,7 +187,7 @@ export class Simulator extends LocalServer {
     if (!this.#authorized(api, request)) return api.errorAnswer(401);
     const limited = this.#limited(api);
     if (limited !== null) return limited;
-    if (!wellFormed || !callSidPattern.test(callSid)) return api.errorAnswer(400);
+    if (!wellFormed || !polyaiCallSid.test(callSid)) return api.errorAnswer(400);
     const { adopt } = this.#options;
     if (adopt && this.#calls.get(callSid) === null) this.script(callSid, { scenario: adopt });
     const said = this.statusOf(callSid);

@@ -1,9 +1,11 @@
 import { Evidence } from "./evidence.ts";
 import { ExchangeRules } from "./exchange-rules.ts";
 import type { PlannedLimits } from "./plan.ts";
+import { PlacingRules } from "./placing-rules.ts";
 import { PollRules } from "./poll-rules.ts";
 import type { Exchange } from "./receivers.ts";
 import type { Lifetime, Scheduler } from "./scheduler.ts";
+import type { Dial } from "./scripted-triggers.ts";
 import type { Timeline } from "./timeline.ts";
 import type { PollSeen } from "./upstream.ts";
 
@@ -14,11 +16,13 @@ import type { PollSeen } from "./upstream.ts";
 export class Auditor extends Evidence {
   readonly #exchanges: ExchangeRules;
   readonly #polls: PollRules;
+  readonly placings: PlacingRules;
 
   constructor(scheduler: Scheduler, timeline: Timeline, limits: PlannedLimits) {
     super(scheduler, timeline, limits);
     this.#exchanges = new ExchangeRules(this);
     this.#polls = new PollRules(this);
+    this.placings = new PlacingRules(this);
   }
 
   override noteClockStep(byMs: number): void {
@@ -40,6 +44,11 @@ export class Auditor extends Evidence {
 
   pollAnswered(poll: PollSeen): void {
     this.#polls.answered(poll);
+  }
+
+  dialled(dial: Dial): void {
+    this.placings.dialled(dial);
+    this.#polls.triggered(dial.source, dial.number);
   }
 
   /** A process has ended; nothing of it is on the wire any more. */

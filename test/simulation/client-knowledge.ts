@@ -1,4 +1,5 @@
 import type { Answered, Client, ClientParts, Json } from "./client.ts";
+import { registrationName } from "./ledger.ts";
 import type { KnownEndpoint } from "./ledger.ts";
 import type { Step, WatchWish } from "./plan.ts";
 
@@ -68,10 +69,21 @@ export class ClientKnowledge {
   }
 
   noteWatch(step: Of<"register" | "batch">, wish: WatchWish, status: number, body: Json): void {
-    const { plan, auditor } = this.#parts;
-    const url = wish.url === null ? undefined : plan.urls[wish.url];
-    const sid = plan.calls[wish.call]?.sid ?? "";
+    const sid = this.#parts.plan.calls[wish.call]?.sid ?? "";
     if (status !== 200 && status !== 201) return this.judgeRefusal(step, status, body);
+    return this.noteMade(step, { ...wish, sid }, status, body);
+  }
+
+  /** A watch that was answered. */
+  noteMade(
+    step: Of<"register" | "batch" | "place">,
+    wish: Pick<WatchWish, "url" | "events"> & { readonly sid: string },
+    status: number,
+    body: Json,
+  ): void {
+    const { plan, auditor } = this.#parts;
+    const { sid } = wish;
+    const url = wish.url === null ? undefined : plan.urls[wish.url];
     const id = body["id"] as string;
     if (body["call_sid"] !== sid || body["callback_url"] !== (url?.url ?? null))
       auditor.violate("registration", `${JSON.stringify(body)} answers a registration of ${sid} for ${url?.url}`, id);
@@ -89,7 +101,6 @@ export class ClientKnowledge {
         deletedAtMs: null,
         isPurgeAsked: false,
       });
-    return undefined;
   }
 
   noteEndpoint(endpoint: KnownEndpoint, id: unknown, secret: unknown): void {
@@ -104,7 +115,7 @@ export class ClientKnowledge {
   }
 
   /** Refusals that a plan may lead to; everything else is our fault. */
-  judgeRefusal(step: Of<"register" | "batch">, status: number, body: Json): void {
+  judgeRefusal(step: Of<"register" | "batch" | "place">, status: number, body: Json): void {
     const type = String(body["type"]).replace("urn:ringback:problem:", "");
     const expected = ["watch-differs", "endpoint-differs", "quota-exceeded", "source-saturated"];
     const errors = body["errors"] as readonly Json[] | undefined;
@@ -135,9 +146,4 @@ export class ClientKnowledge {
     }
     return made;
   }
-}
-
-/** Names a registration, whichever request it came with. */
-export function registrationName(account: number, sid: string | undefined, url: string | null | undefined): string {
-  return `${account} ${sid ?? ""} ${url ?? ""}`;
 }

@@ -22,6 +22,8 @@ type Asked = Omit<ApiRequest, "key" | "headers"> & {
   readonly idempotencyKey?: string | null;
   /** Before each try. */
   readonly onTry?: () => void;
+  /** At each answer, also one that is lost on the way or leads to another try. */
+  readonly onAnswer?: (answer: ApiAnswer) => void;
 };
 
 const maxTries = 60;
@@ -67,6 +69,7 @@ export class Client {
         () => `${method} ${path} ${body === undefined ? "" : JSON.stringify(body)} -> ${answer.status} ${shortened(answer.text)}`,
         () => namesOf(asked, answer),
       );
+      asked.onAnswer?.(answer);
       this.#checkKeyed(asked, answer);
       if (this.#random.chance(lostOnTheWay)) {
         timeline.note("that answer was lost on the way");
@@ -116,6 +119,8 @@ export class Client {
     if ((idempotencyKey ?? null) === null || status < 200 || status > 299) return;
     const { auditor } = this.#parts;
     const name = `${this.account} ${path} ${idempotencyKey}`;
+    // Of a placing whose watch is gone the id is left.
+    if (path === "/v1/calls" && auditor.limits.retentionMs < 86_400_000) return;
     const before = auditor.ledger.keyedAnswers.get(name);
     if (before === undefined) auditor.ledger.keyedAnswers.set(name, text);
     else if (before !== text) auditor.violate("idempotency", `${path}: ${before} became ${text}`);
@@ -145,10 +150,17 @@ function bodyOf({ text }: ApiAnswer): Json {
   return text === "" ? {} : (JSON.parse(text) as Json);
 }
 
+/** A call that may ring: a person decides, so that no repeat helps. */
+function isCallUnknown(text: string): boolean {
+  return text.includes("problem:call-unknown");
+}
+
 /** Ours to mend (5xx), too fast (429), or a request under the same key that still runs. */
 function isToBeRepeated({ status, text }: ApiAnswer): boolean {
   return (
-    status >= 500 || (status === 429 && !text.includes("source-saturated")) || (status === 409 && text.includes("idempotency-in-progress"))
+    (status >= 500 && !isCallUnknown(text)) ||
+    (status === 429 && !text.includes("source-saturated")) ||
+    (status === 409 && text.includes("idempotency-in-progress"))
   );
 }
 
@@ -157,5 +169,5 @@ function shortened(text: string): string {
 }
 
 function namesOf({ path }: Asked, { text }: ApiAnswer): readonly string[] {
-  return [...new Set(`${path} ${text}`.match(/\b(?:wch|hk|ep|evt|dlv)_[0-9A-Za-z]+|OUT-[\w-]+/g) ?? ["(a client)"])].slice(0, 50);
+  return [...new Set(`${path} ${text}`.match(/\b(?:wch|hk|ep|evt|dlv|plc)_[0-9A-Za-z]+|OUT-[\w-]+/g) ?? ["(a client)"])].slice(0, 50);
 }

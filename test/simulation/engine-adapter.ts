@@ -22,6 +22,7 @@ import type { ServiceStore, StoreStats } from "../../src/ports/stores/service-st
 import type { Logger } from "../../src/ports/telemetry.ts";
 import type { AddressGuard, WebhookSender } from "../../src/ports/webhook-sender.ts";
 import { readConfig } from "../../src/service/config.ts";
+import type { Config } from "../../src/service/config.ts";
 import { createEngine } from "../../src/service/create-engine.ts";
 import type { Engine } from "../../src/service/create-engine.ts";
 import { deliveryPolicyOf, prepareAccounts } from "../../src/service/create-service.ts";
@@ -44,6 +45,7 @@ export type { DatabaseSync } from "node:sqlite";
 export type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
 export type { NotStarted } from "../../src/ports/not-started.ts";
 export type { Observation } from "../../src/domain/calls/call.ts";
+export type { CallTrigger, TriggerOutcome } from "../../src/ports/call-trigger.ts";
 export type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
 export type { Clock, Timer } from "../../src/ports/clock.ts";
 export type { ServiceStore } from "../../src/ports/stores/service-store.ts";
@@ -99,24 +101,34 @@ export type DatabaseOptions = { readonly path: string; readonly policy: Delivery
 /** What several instances share besides the store. */
 export type SharedParts = Omit<OpenPostgres, "store" | "clock" | "close">;
 
+/** Starts of a simulation follow each other. */
+const announceStop = () => undefined;
+
 /** Opens the embedded store on a host, as a process has it that is alone. */
 export async function openOn(host: WriterHost, { path, policy, clock }: DatabaseOptions): Promise<OpenStore> {
   const store = await openSqliteStore({ path, policy, clock, host, recordLingerMs: 5 });
-  return { store, shared: null, clock, close: () => store.close() };
+  return { store, shared: null, clock, announceStop, close: () => store.close() };
 }
 
 const closeNothing = () => Promise.resolve();
 
 /** A store that several instances share, as one of them has it. */
 export function openStoreOn(store: ServiceStore, shared: SharedParts, clock: Clock): OpenStore {
-  return { store, shared: { ...shared, store, clock, close: closeNothing }, clock, close: closeNothing };
+  return { store, shared: { ...shared, store, clock, close: closeNothing }, clock, announceStop, close: closeNothing };
+}
+
+/** Work on more than one or two rows is carried out by marks, so that worlds have some although they are small. */
+function worldPolicyOf(config: Config): DeliveryPolicy {
+  const policy = deliveryPolicyOf(config);
+  const size = 1 + (policy.scheduleMs.length % 2);
+  return { ...policy, marks: { threshold: size, portion: size } };
 }
 
 /** How the deliveries of a world are retried. */
 export function policyOf(environment: Readonly<Record<string, string>>): DeliveryPolicy {
   const read = readConfig({ ...environment, DATABASE_URL: "sqlite::memory:" });
   if (read.kind === "invalid") throw new Error(read.faults.join("; "));
-  return deliveryPolicyOf(read.config);
+  return worldPolicyOf(read.config);
 }
 
 export type ApiAnswer = { readonly status: number; readonly text: string };
@@ -150,7 +162,7 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
   const read = readConfig({ ...options.environment, DATABASE_URL: `sqlite:${options.path}` });
   if (read.kind === "invalid") throw new Error(read.faults.join("; "));
   const { config, secrets } = read;
-  const opened = await options.open({ path: options.path, policy: deliveryPolicyOf(config), clock });
+  const opened = await options.open({ path: options.path, policy: worldPolicyOf(config), clock });
   const store = options.aroundStore?.(opened.store) ?? opened.store;
   const keyring = await prepareAccounts(store, config, secrets, clock);
   const logger = loggerTo(options.onLine);
@@ -207,12 +219,12 @@ export async function startProcess(options: ProcessOptions): Promise<EngineProce
     },
     operator: {
       createAccount: async (name) => {
-        const created = await accounts.createAccount(name, true);
+        const created = await accounts.createAccount(name, true, { mayPlace: true });
         if (created.kind !== "created") throw new Error(`the account ${name} is there`);
         return created;
       },
       createKey: (accountId) => accounts.createKey(accountId),
-      revokeKey: async (keyId) => void (await store.revokeKey({ keyId, nowMs: clock.nowMs() })),
+      revokeKey: async (keyId) => void (await store.revokeKey({ by: null, keyId, accountId: null, nowMs: clock.nowMs() })),
       figures: () => store.readStats(),
     },
     stop: async (graceMs, answered) => {

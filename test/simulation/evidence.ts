@@ -55,6 +55,10 @@ export class Evidence {
     this.#diskTroubles.push({ fromMs: this.scheduler.nowMs, untilMs: this.scheduler.nowMs + forMs });
   }
 
+  hasDiskTroubleSince(atMs: number): boolean {
+    return this.#diskTroubles.some(({ untilMs }) => untilMs + recordRetryMs >= atMs);
+  }
+
   noteClockStep(byMs: number): void {
     this.clockSteps.push({ atMs: this.scheduler.nowMs, byMs });
   }

@@ -2,9 +2,10 @@ import type { Evidence } from "./evidence.ts";
 import { hmacKeyOf, signWebhook } from "./engine-adapter.ts";
 import { FailingEndpoints } from "./failing-endpoints.ts";
 import { isWanted } from "./ledger.ts";
-import type { KnownDelivery, KnownEndpoint } from "./ledger.ts";
+import type { AttemptContext, KnownDelivery, KnownEndpoint } from "./ledger.ts";
 import type { Exchange } from "./receivers.ts";
 import type { Lifetime } from "./scheduler.ts";
+import { ScheduleReadings, spendsStep } from "./schedule-readings.ts";
 import { isSame, readWebhook } from "./webhook-facts.ts";
 import type { ReadWebhook } from "./webhook-facts.ts";
 
@@ -21,10 +22,12 @@ export class ExchangeRules {
   readonly #open = new Map<Exchange, { readonly endpoint: KnownEndpoint; readonly delivery: KnownDelivery; readonly isManual: boolean }>();
 
   readonly #failing: FailingEndpoints;
+  readonly #schedule: ScheduleReadings;
 
   constructor(evidence: Evidence) {
     this.#evidence = evidence;
     this.#failing = new FailingEndpoints(evidence);
+    this.#schedule = new ScheduleReadings(evidence);
   }
 
   started(exchange: Exchange): void {
@@ -39,7 +42,9 @@ export class ExchangeRules {
     this.#checkContent(exchange, webhook, endpoint);
     this.#checkWatch(exchange, webhook);
     const isTest = facts["type"] === "endpoint.test";
-    const fault = isTest ? null : this.#faultOfScheduled(exchange, webhook, endpoint, delivery);
+    const { lastTakenAtMs, renewedAtMs, openings } = endpoint;
+    const context = { lastTakenAtMs, renewedAtMs, isUnknown: openings > 0, isManual: false };
+    const fault = isTest ? null : this.#faultOfScheduled(exchange, webhook, endpoint, delivery, context);
     let isManual = isTest;
     delivery.lastTryAtMs = this.#evidence.scheduler.nowMs;
     if (fault !== null)
@@ -49,6 +54,7 @@ export class ExchangeRules {
       } else this.#violate(fault.rule, fault.detail, exchange, webhook);
     if (!isTest) this.#checkTwice(exchange, webhook, delivery);
     delivery.exchanges.push(exchange);
+    delivery.contexts.set(exchange, { ...context, isManual });
     endpoint.open.add(exchange);
     this.#open.set(exchange, { endpoint, delivery, isManual });
   }
@@ -74,14 +80,17 @@ export class ExchangeRules {
     // No attempt at all: what comes next is the same attempt, and one on request is still on request.
     if (outcome.kind === "not_started") {
       delivery.exchanges.splice(delivery.exchanges.indexOf(exchange), 1);
+      delivery.contexts.delete(exchange);
       if (entry.isManual) delivery.manualUsed = Math.max(0, delivery.manualUsed - 1);
     } else if (delivery.facts["type"] !== "endpoint.test")
       this.#failing.ended(endpoint, exchange, isAnswered2xx(exchange) ? "delivered" : spendsStep(exchange) ? "failed" : "deferred");
     // Of a watch that is purged the attempt is erased too, and with it what the receiver asked for.
     const isPurged = this.#evidence.ledger.watches.get(delivery.facts["watch_id"] ?? "")?.isPurgeAsked ?? false;
-    if (outcome.kind !== "answered" || isPurged) return undefined;
-    const { statusCode } = outcome;
+    if (outcome.kind !== "answered") return undefined;
+    // It may have been written down before the purge.
     if (exchange.isTaken) endpoint.lastTakenAtMs = nowMs;
+    if (isPurged) return undefined;
+    const { statusCode } = outcome;
     if (statusCode === 410 && delivery.facts["type"] !== "endpoint.test") {
       endpoint.hasEverBeenGone = true;
       endpoint.mayBeDisabled = true;
@@ -177,16 +186,17 @@ export class ExchangeRules {
 
   /** Returns the broken rule if the attempt is a scheduled one; `null` if it breaks none. */
   #faultOfScheduled(
-    { lifetime }: Exchange,
+    exchange: Exchange,
     webhook: ReadWebhook,
     endpoint: KnownEndpoint,
     delivery: KnownDelivery,
+    context: AttemptContext,
   ): { readonly rule: string; readonly detail: string } | null {
     const nowMs = this.#evidence.scheduler.nowMs;
     if (endpoint.openings > 0) return null;
     if (endpoint.gone !== null && nowMs > endpoint.gone.sinceMs && !this.#evidence.isUncertain(endpoint.gone.exchange))
       return { rule: "nothing after a 410", detail: "an attempt to an endpoint that is gone" };
-    const elsewhereMs = this.#evidence.knownElsewhereMs(lifetime);
+    const elsewhereMs = this.#evidence.knownElsewhereMs(exchange.lifetime);
     if (endpoint.closed !== null && nowMs >= endpoint.closed.atMs + elsewhereMs)
       return { rule: "owner's pause", detail: "an attempt to an endpoint that its owner paused or disabled" };
     const floor = elsewhereMs === Infinity ? null : this.#floorOf(endpoint, nowMs);
@@ -195,7 +205,7 @@ export class ExchangeRules {
     // The fake of the leases leaves the limits in flight to each instance.
     if (inFlight >= endpoint.maxInFlight && !this.#evidence.isShared)
       return { rule: "in flight", detail: `${inFlight + 1} at once to an endpoint that may have ${endpoint.maxInFlight}` };
-    return this.#scheduleFault(endpoint, delivery, nowMs) ?? this.#orderFault(webhook, endpoint, delivery, nowMs);
+    return this.#scheduleFault(endpoint, delivery, context, nowMs) ?? this.#orderFault(webhook, endpoint, delivery, nowMs);
   }
 
   #floorOf(endpoint: KnownEndpoint, nowMs: number): number | null {
@@ -204,23 +214,14 @@ export class ExchangeRules {
     return null;
   }
 
-  /** Attempts that count since the schedule began, and the wait between two. */
-  #scheduleFault(endpoint: KnownEndpoint, { exchanges, manualAsked }: KnownDelivery, nowMs: number) {
-    const { scheduleMs } = this.#evidence.limits;
-    const since = exchanges.filter((other) => other.startedAtMs > endpoint.renewedAtMs);
-    const last = since.at(-1);
-    if (last === undefined || last.endedAtMs === null || this.#evidence.isUncertain(last)) return null;
-    if (last.isTaken && isAnswered2xx(last) && nowMs > this.#evidence.recordedAtMs(last.endedAtMs))
+  /** Returns the broken rule if the attempt follows one that delivered, or comes before its time. */
+  #scheduleFault(endpoint: KnownEndpoint, delivery: KnownDelivery, context: AttemptContext, nowMs: number) {
+    const last = delivery.exchanges.findLast((other) => other.startedAtMs > endpoint.renewedAtMs);
+    const isWrittenDown = (other: Exchange) =>
+      other.endedAtMs !== null && !this.#evidence.isUncertain(other) && nowMs > this.#evidence.recordedAtMs(other.endedAtMs);
+    if (last !== undefined && last.isTaken && isAnswered2xx(last) && isWrittenDown(last))
       return { rule: "delivered once", detail: "another attempt after a 2xx that was written down" };
-    const spent = since.filter((other) => spendsStep(other) && !this.#evidence.isUncertain(other)).length - manualAsked;
-    if (spent >= scheduleMs.length) return { rule: "schedule", detail: `more than ${scheduleMs.length} attempts` };
-    if (!spendsStep(last) || spent < 1 || manualAsked > 0) return null;
-    // Brought forward by a 2xx, or measured with a clock that was set meanwhile.
-    if (endpoint.lastTakenAtMs >= last.startedAtMs || this.#evidence.hasClockStepSince(last.startedAtMs - clockLookMs)) return null;
-    const waitedMs = nowMs - last.endedAtMs;
-    const delayMs = scheduleMs[spent] ?? 0;
-    if (waitedMs + roundingMs < delayMs) return { rule: "schedule", detail: `attempt after ${waitedMs} ms, ${delayMs} ms is the least` };
-    return null;
+    return this.#schedule.fault(delivery, context);
   }
 
   /** Events of one watch leave for one endpoint in their sequence, unless an earlier one is settled or has failed for the hold. */
@@ -237,8 +238,7 @@ export class ExchangeRules {
           return { rule: "order", detail: `#${sequence} leaves before #${earlier} was tried` };
         continue;
       }
-      const isSettled =
-        other.exchanges.some((exchange) => exchange.isTaken) || other.exchanges.filter(spendsStep).length >= limits.scheduleMs.length;
+      const isSettled = other.exchanges.some((exchange) => exchange.isTaken) || this.#schedule.mayBeExhausted(other);
       const firstFailed = other.exchanges.find((exchange) => exchange.endedAtMs !== null && spendsStep(exchange));
       const failedForMs = firstFailed === undefined ? 0 : nowMs - (firstFailed.endedAtMs ?? nowMs);
       const isHeld =
@@ -246,6 +246,8 @@ export class ExchangeRules {
       if (
         !isSettled &&
         isHeld &&
+        // An event that expired and was recovered is pending again while the later one is leased.
+        !this.#mayHaveExpired(endpoint, nowMs) &&
         other.exchanges.length > 0 &&
         endpoint.renewedAtMs < ((firstFailed ?? other.exchanges[0])?.startedAtMs ?? 0)
       )
@@ -258,10 +260,10 @@ export class ExchangeRules {
   }
 
   /** Whether the retention may have ended for what a disabled endpoint had pending: a step of the clock ages everything. */
-  #mayHaveExpired({ mayBeDisabled }: KnownEndpoint, nowMs: number): boolean {
+  #mayHaveExpired({ mayBeDisabled, mayBePaused }: KnownEndpoint, nowMs: number): boolean {
     const { clockSteps, limits } = this.#evidence;
     const steppedMs = clockSteps.reduce((sum, { byMs }) => sum + Math.max(0, byMs), 0);
-    return mayBeDisabled && nowMs + steppedMs >= limits.retentionMs;
+    return (mayBeDisabled || mayBePaused) && nowMs + steppedMs >= limits.retentionMs;
   }
 
   #violate(rule: string, detail: string, exchange: Exchange, webhook: ReadWebhook): void {
@@ -280,13 +282,4 @@ function namesOf({ request }: Exchange, { id, facts }: ReadWebhook): readonly st
 
 function isAnswered2xx({ outcome }: Exchange): boolean {
   return outcome?.kind === "answered" && outcome.statusCode >= 200 && outcome.statusCode <= 299;
-}
-
-/** A failed attempt that is no deferral. */
-function spendsStep({ outcome, retryAfterMs }: Exchange): boolean {
-  if (outcome === null) return false;
-  if (outcome.kind !== "answered") return outcome.kind === "failed";
-  const { statusCode } = outcome;
-  if (statusCode >= 200 && statusCode <= 299) return false;
-  return statusCode !== 429 && statusCode !== 410 && !(statusCode === 503 && retryAfterMs !== null);
 }

@@ -3,8 +3,9 @@ import type { Client, Json } from "./client.ts";
 import { wantsEvent } from "./exchange-rules.ts";
 import type { FeedReader } from "./feed-reader.ts";
 import type { KnownWatch } from "./ledger.ts";
-import { registrationName } from "./client-knowledge.ts";
+import { registrationName } from "./ledger.ts";
 import { checkToldOnce } from "./hook-rules.ts";
+import { PlacingAudit } from "./placing-audit.ts";
 import type { Upstream } from "./upstream.ts";
 import { factsOfEvent, isSame } from "./webhook-facts.ts";
 
@@ -43,6 +44,7 @@ export class FinalAudit {
     for (const watch of watches) eventIds.push(...(await this.#checkWatch(watch)));
     await this.#checkDeliveries(endpoints);
     await this.#checkHooks();
+    await new PlacingAudit(this.#auditor, client).run();
     await this.#checkFeed(eventIds);
   }
 
@@ -156,6 +158,9 @@ export class FinalAudit {
     const known: KnownWatch | undefined = ledger.watches.get(id);
     const url = watch["callback_url"] as string | null;
     if (url === null || known === undefined || !wantsEvent(known.events, facts)) return;
+    // After a 410 or a deletion that came before the watch's portion of a transition nothing is sent to its endpoint.
+    const isUnwanted = ledger.endpoints.get(url)?.hasEverBeenGone === true || known.deleteAskedAtMs !== null;
+    if (isUnwanted && event.deliveries.length === 0) return;
     if (!event.deliveries.some((delivery) => delivery.endpoint_id === watch["endpoint_id"]))
       this.#auditor.violate("nothing lost", `event #${facts["sequence"]} has no delivery to ${url}`, id, event.id, url);
   }

@@ -14,6 +14,9 @@ import { SimulatedDisk } from "./writer-host.ts";
 
 export type FleetParts = Omit<ServiceLifeParts, "trouble" | "instance" | "shared">;
 
+/** Until a faulty operation is answered: a slow disk may hold up its group, and the answer. */
+const faultAfterMs = 2500;
+
 /** The service as its clients see it: one instance with a database of its own, or several on one that they share. */
 export class Fleet {
   readonly #scheduler: Scheduler;
@@ -21,6 +24,12 @@ export class Fleet {
   readonly #trouble: DiskTrouble;
   readonly #random: Random;
   readonly #instances: readonly ServiceLife[];
+
+  /** Number of instances, also of those that are down. */
+  get size(): number {
+    return this.#instances.length;
+  }
+
   readonly #shared: LeasedStore | null;
   #closeShared: () => void = () => undefined;
 
@@ -83,7 +92,8 @@ export class Fleet {
     this.#trouble.begin(fault, forMs);
     this.#auditor.timeline.note(`disk ${fault} for ${forMs} ms`);
     this.#auditor.noteDiskTrouble(forMs);
-    if (fault === "broken") this.#auditor.brokenUntilMs = Math.max(this.#auditor.brokenUntilMs, this.#scheduler.nowMs + forMs + 1000);
+    if (fault === "broken")
+      this.#auditor.brokenUntilMs = Math.max(this.#auditor.brokenUntilMs, this.#scheduler.nowMs + forMs + faultAfterMs);
   }
 
   heal(): void {

@@ -1,6 +1,5 @@
 import type { Auditor } from "./auditor.ts";
-import { registrationName } from "./client-knowledge.ts";
-import { isWanted } from "./ledger.ts";
+import { isWanted, registrationName } from "./ledger.ts";
 import type { KnownDelivery, KnownHook } from "./ledger.ts";
 
 /** An event that hooks were sent, and the time within which it was made. */

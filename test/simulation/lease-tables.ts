@@ -48,6 +48,8 @@ export type Seat = {
 };
 
 const signalsLost = 0.1;
+/** Owner of calls that an instance released when it stopped. */
+const stoppedToken = 0;
 
 /** What Postgres keeps in its tables of instances, ownership and leases: here it is a fake, in memory. */
 export class LeaseTables {
@@ -106,8 +108,11 @@ export class LeaseTables {
     if (jobs.length > 0 && !this.members.has(token) && !this.#parts.isFenceless) void this.releaseLeasesOf(token);
   }
 
-  releaseCalls(seat: Seat, calls: readonly { readonly callId: string }[]): void {
-    for (const { callId } of calls) if (this.owners.get(callId) === seat.token) this.owners.delete(callId);
+  releaseCalls(seat: Seat, calls: readonly { readonly callId: string }[], why: "balance" | "stop"): void {
+    for (const { callId } of calls)
+      if (this.owners.get(callId) === seat.token)
+        if (why === "stop") this.owners.set(callId, stoppedToken);
+        else this.owners.delete(callId);
     this.signal(seat, "calls");
   }
 
@@ -115,7 +120,6 @@ export class LeaseTables {
   async remove(token: number): Promise<void> {
     const member = this.members.get(token);
     this.members.delete(token);
-    for (const [callId, owner] of this.owners) if (owner === token) this.owners.delete(callId);
     if (member !== undefined) this.#parts.onEvicted(member.lifetime);
     await this.releaseLeasesOf(token);
   }
@@ -149,6 +153,11 @@ export class LeaseTables {
   hasUnowned(): boolean {
     const rows = this.#prepared("select distinct call_id as id from watches where status = 'active'")?.all() ?? [];
     return rows.some(({ id }) => this.isUnowned(encodeId("call", id as number)));
+  }
+
+  /** Whether an instance that is gone left the call. */
+  isLeft(callId: string): boolean {
+    return this.isUnowned(callId) && this.owners.has(callId);
   }
 
   isUnowned(callId: string): boolean {

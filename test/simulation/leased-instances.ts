@@ -68,16 +68,38 @@ export function createInstances(tables: LeaseTables, seat: Seat, ask: <T>(work: 
       }),
     countUnownedCalls: () =>
       ask(async () => {
-        const counts: Record<string, number> = {};
-        for (const { sourceName } of await tables.unowned()) counts[sourceName] = (counts[sourceName] ?? 0) + 1;
+        const counts: Record<string, { released: number; left: number }> = {};
+        for (const { sourceName, callId } of await tables.unowned())
+          (counts[sourceName] ??= { released: 0, left: 0 })[tables.isLeft(callId) ? "left" : "released"] += 1;
         return counts;
       }),
-    claimCalls: ({ sourceName, limit, deadlineBeforeMs }) =>
+    countOwnedCalls: (sourceName, tokens) =>
+      ask(async () => {
+        const counts = new Map<number, number>();
+        for (const call of await tables.watchedCalls()) {
+          const owner = tables.owners.get(call.callId);
+          if (call.sourceName === sourceName && owner !== undefined && tokens.includes(owner))
+            counts.set(owner, (counts.get(owner) ?? 0) + 1);
+        }
+        return counts;
+      }),
+    listOwnedCallIds: ({ afterCallId, limit }) =>
+      ask(async () => {
+        const ids = (await tables.watchedCalls()).map(({ callId }) => callId).filter((callId) => tables.owners.get(callId) === seat.token);
+        return ids
+          .toSorted((a, b) => decodeId(a) - decodeId(b))
+          .filter((callId) => afterCallId === null || decodeId(callId) > decodeId(afterCallId))
+          .slice(0, limit);
+      }),
+    claimCalls: ({ sourceName, limit, isLeft, deadlineBeforeMs }) =>
       ask(async () => {
         const { token } = seat;
         if (token === null || !tables.members.has(token)) throw new InstanceFencedError();
         const free = (await tables.unowned()).filter(
-          (call) => call.sourceName === sourceName && (deadlineBeforeMs === null || call.earliestDeadlineAtMs < deadlineBeforeMs),
+          (call) =>
+            call.sourceName === sourceName &&
+            (!isLeft || tables.isLeft(call.callId)) &&
+            (deadlineBeforeMs === null || call.earliestDeadlineAtMs < deadlineBeforeMs),
         );
         const claimed = free.filter(({ callId }) => tables.isUnowned(callId)).slice(0, limit);
         for (const { callId } of claimed) tables.owners.set(callId, token);
@@ -174,6 +196,7 @@ function sweep(tables: LeaseTables, seat: Seat): Sweep {
       .filter(([token, { leaseUntilMs }]) => token !== seat.token && leaseUntilMs < tables.nowMs)
       .map(([token]) => token),
     hasUnownedCalls: tables.hasUnowned(),
+    disabledAccountIds: [],
     sourceRevisions: 0,
   };
 }

@@ -10,10 +10,13 @@ const unavailableAfterMs = 500;
 
 /** Writes that only the instance that holds a lease may make. */
 const fenced: ReadonlySet<string> = new Set(["claimDue", "recordAttempt", "claimManualRetry", "createTest", "publishSourceEvent"]);
+/** Writes that only the owner of a call may make. */
+const commits: ReadonlySet<string> = new Set(["commitCall", "commitPortion"]);
 /** Writes that any registered instance may make: after an eviction it joins again and repeats them. */
 const registered: ReadonlySet<string> = new Set([
   "registerWatches",
   "registerHook",
+  "patchWatch",
   "removeWatch",
   "removeHook",
   "patchEndpoint",
@@ -107,11 +110,11 @@ export class LeasedStore {
 
   async #run(seat: Seat, name: string, real: ServiceStore, args: readonly unknown[]): Promise<unknown> {
     const [first] = args as readonly [{ readonly callId?: string }];
-    if (name === "commitCall" && !this.#mayCommit(seat, first.callId ?? "")) return { kind: "stale", call: null };
-    if (name === "releaseCalls") this.#tables.releaseCalls(seat, args[0] as readonly { readonly callId: string }[]);
+    if (commits.has(name) && !this.#mayCommit(seat, first.callId ?? "")) return { kind: "stale", call: null };
+    if (name === "releaseCalls") this.#tables.releaseCalls(seat, ...(args as Parameters<ServiceStore["releaseCalls"]>));
     const operation = Reflect.get(real, name) as (...values: readonly unknown[]) => Promise<unknown>;
     const result = await operation(...args);
-    if (name === "commitCall" && (result as { readonly call: WatchedCall | null }).call === null)
+    if (commits.has(name) && (result as { readonly call: WatchedCall | null }).call === null)
       this.#tables.settledCall(seat, first.callId ?? "", null);
     return this.#after(seat, name, result);
   }
@@ -132,13 +135,19 @@ export class LeasedStore {
   /** What the tables of Postgres would say after it, and what of the result is this instance's. */
   #after(seat: Seat, name: string, result: unknown): unknown {
     switch (name) {
-      case "commitCall": {
+      case "commitCall":
+      case "commitPortion": {
         const { jobs = [], notices = [] } = result as { jobs?: readonly SendJob[]; notices?: readonly Notice[] };
         this.#tables.lease(seat, jobs, notices);
         return result;
       }
       case "registerWatches":
         return (result as readonly Registered[]).map((one) => this.#afterRegistration(seat, one));
+      case "patchWatch": {
+        const patched = result as { kind: string; callId?: string; call?: WatchedCall | null };
+        if (patched.kind !== "patched" || patched.callId === undefined) return result;
+        return { ...patched, call: this.#tables.settledCall(seat, patched.callId, patched.call ?? null) };
+      }
       case "removeWatch": {
         const removed = result as { kind: string; callId?: string; call?: WatchedCall | null; notices?: readonly Notice[] };
         if (removed.kind !== "removed" || removed.callId === undefined) return result;

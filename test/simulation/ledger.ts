@@ -42,6 +42,10 @@ export type KnownEndpoint = {
   closed: { readonly state: "paused" | "disabled"; readonly atMs: number } | null;
   /** It may have been disabled, by its owner, by a 410 or by failures. */
   mayBeDisabled: boolean;
+  /** Lowest `max_per_second` that was asked for; `null` if none was. */
+  slowestPerSecond: number | null;
+  /** Its owner may have paused it. */
+  mayBePaused: boolean;
   /** It answered 410, and nothing was asked since that may enable it. */
   gone: { readonly sinceMs: number; readonly exchange: Exchange } | null;
   hasEverBeenGone: boolean;
@@ -65,6 +69,18 @@ export type KnownEndpoint = {
   readonly open: Set<Exchange>;
 };
 
+/** What was known of the endpoint when an attempt began. */
+export type AttemptContext = {
+  /** End of the last attempt of the endpoint that delivered. */
+  readonly lastTakenAtMs: number;
+  /** End of the last request that may have begun all schedules of the endpoint again. */
+  readonly renewedAtMs: number;
+  /** Such a request was under way, so the attempt may be of any kind. */
+  readonly isUnknown: boolean;
+  /** The attempt breaks another rule unless it is one that was asked for. */
+  readonly isManual: boolean;
+};
+
 /** One event on its way to one URL, as its receiver sees it. */
 export type KnownDelivery = {
   readonly id: string;
@@ -72,6 +88,7 @@ export type KnownDelivery = {
   /** Of a delivery that was only listed: its watch. */
   facts: Facts;
   readonly exchanges: Exchange[];
+  readonly contexts: Map<Exchange, AttemptContext>;
   /** Attempts that were asked for, and those that were taken for such. */
   manualAsked: number;
   manualUsed: number;
@@ -107,6 +124,8 @@ export class Ledger {
         isSecretUnknown: false,
         closed: null,
         mayBeDisabled: false,
+        mayBePaused: false,
+        slowestPerSecond: null,
         gone: null,
         hasEverBeenGone: false,
         openings: 0,
@@ -135,7 +154,7 @@ export class Ledger {
     const key = `${id} ${url}`;
     let delivery = this.deliveries.get(key);
     if (delivery === undefined) {
-      delivery = { id, url, facts, exchanges: [], manualAsked: 0, manualUsed: 0, lastTryAtMs: -1 };
+      delivery = { id, url, facts, exchanges: [], contexts: new Map(), manualAsked: 0, manualUsed: 0, lastTryAtMs: -1 };
       this.deliveries.set(key, delivery);
       const watchId = facts["watch_id"] ?? "";
       if (watchId !== "") {
@@ -158,4 +177,9 @@ export function isWanted(filter: readonly string[] | null, type: string, termina
   return filter.some(
     (name) => name === type || (name === "terminal" && terminal) || (name.endsWith(".*") && type.startsWith(name.slice(0, -1))),
   );
+}
+
+/** Names a registration, whichever request it came with. */
+export function registrationName(account: number, sid: string | undefined, url: string | null | undefined): string {
+  return `${account} ${sid ?? ""} ${url ?? ""}`;
 }

@@ -16,15 +16,14 @@ export type AcceptedRetry = {
 };
 
 const lookEveryMs = 250;
+/** Attempts that may have taken tokens of the endpoint's rate ahead of a retry: all manual ones of the account, and one more. */
+const attemptsAhead = 5;
 /** A process that starts again claims what was left to it within this time. */
 const afterStartMs = 30_000;
 
 /**
  * Checks that a retry answered 202 leads to an attempt, ahead of schedule, pause and order, in the time that a record takes at
- * most. Waits for that time, so that the world does not end before.
- *
- * A known weakness: the service keeps the retry of a settled delivery over a crash, but not that of a pending one, whose
- * attempt then waits for its schedule. So the rule holds for a pending delivery only while no process ends or stands still.
+ * most, and over crashes. Waits for that time, so that the world does not end before.
  */
 export async function checkAcceptedRetry(
   parts: { readonly auditor: Auditor; readonly life: Fleet; readonly client: Client },
@@ -33,18 +32,27 @@ export async function checkAcceptedRetry(
   const { auditor, life, client } = parts;
   const { delivery, askedAtMs, isSettled } = retry;
   const answeredAtMs = auditor.scheduler.nowMs;
+  let waitedSinceMs = answeredAtMs;
   for (;;) {
-    if (delivery.lastTryAtMs >= askedAtMs || mayBeCanceled(auditor, retry)) return;
+    const attempt = attemptOf(delivery, askedAtMs);
+    if (attempt === "made" || mayBeCanceled(auditor, retry)) return;
+    if (attempt === "on the wire" || !life.areAllUp) waitedSinceMs = auditor.scheduler.nowMs;
+    // A try that could not start, for lack of resources, is made again.
+    waitedSinceMs = Math.max(waitedSinceMs, delivery.lastTryAtMs);
     const isInterrupted = !life.areAllUp || life.starts !== retry.startsBefore || auditor.lastLeftAtMs >= askedAtMs;
-    if (isInterrupted && !isSettled) return;
-    const untilMs = auditor.recordedAtMs(answeredAtMs) + (isInterrupted ? afterStartMs : 0);
+    // The endpoint's rate holds for a retry, and each instance has a part of it.
+    const slowestPerSecond = auditor.ledger.endpoints.get(delivery.url)?.slowestPerSecond ?? null;
+    const rateMs = slowestPerSecond === null ? 0 : (1000 * attemptsAhead * life.size) / slowestPerSecond;
+    // Such a try is claimed again like any delivery, once one of the attempts on the wire has left its place.
+    const placeMs = delivery.lastTryAtMs >= askedAtMs ? auditor.limits.timeoutMs : 0;
+    const untilMs = auditor.recordedAtMs(waitedSinceMs) + rateMs + placeMs + (isInterrupted ? afterStartMs : 0);
     if (auditor.scheduler.nowMs > untilMs) break;
     await client.sleep(lookEveryMs);
   }
   // A disabled endpoint has no attempts, and failures may have disabled it after the 202.
   const endpoint = auditor.ledger.endpoints.get(delivery.url);
   const shown = await client.send({ method: "GET", path: `/v1/endpoints/${endpoint?.id}` });
-  if (shown?.body["state"] === "disabled" || delivery.lastTryAtMs >= askedAtMs) return;
+  if (shown?.body["state"] === "disabled" || attemptOf(delivery, askedAtMs) !== "none") return;
   auditor.violate(
     "retry accepted",
     `no attempt ${auditor.scheduler.nowMs - answeredAtMs} ms after the 202 for a retry of a ${isSettled ? "settled" : "pending"} delivery`,
@@ -52,6 +60,13 @@ export async function checkAcceptedRetry(
     delivery.url,
     delivery.facts["watch_id"],
   );
+}
+
+/** How far an attempt since the request has come. One that the end of its process cut off, before its record, is none. */
+function attemptOf({ exchanges }: KnownDelivery, askedAtMs: number): "made" | "on the wire" | "none" {
+  const since = exchanges.filter(({ startedAtMs }) => startedAtMs >= askedAtMs);
+  if (since.some(({ endedAtMs, isAborted }) => endedAtMs !== null && !isAborted)) return "made";
+  return since.some(({ endedAtMs, lifetime }) => endedAtMs === null && !lifetime.isOver) ? "on the wire" : "none";
 }
 
 /** Whether something that was requested meanwhile ends the attempt: a removal of the watch or hook, a closing of the endpoint. */

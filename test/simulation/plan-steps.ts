@@ -1,6 +1,6 @@
+import type { CallScript } from "./call-script.ts";
 import type { Plan, PlannedUrl, Step, StepKind, WatchWish } from "./plan.ts";
 import type { Random } from "./random.ts";
-import type { CallScript } from "./upstream.ts";
 
 const settleMs = 5000;
 
@@ -13,6 +13,9 @@ export type Scene = {
   readonly urls: readonly PlannedUrl[];
   readonly calls: readonly CallScript[];
 };
+
+/** What places calls is drawn by `planPlacing`. */
+type DrawnKind = Exclude<StepKind, "place">;
 
 /** A step without its number and time; `Omit` over a union would lose the kinds. */
 type StepBody = Step extends infer One ? (One extends Step ? Omit<One, "id" | "atMs"> : never) : never;
@@ -38,7 +41,7 @@ function refersTo(random: Random, body: StepBody, id: number): StepBody {
   return "of" in body ? { ...body, of: Math.max(0, id - 1 - Math.floor(random.fraction() ** 2 * id)) } : body;
 }
 
-function weightsOf(random: Random, { storage, instances }: Scene): readonly (readonly [number, StepKind])[] {
+function weightsOf(random: Random, { storage, instances }: Scene): readonly (readonly [number, DrawnKind])[] {
   // Not every world has every kind of trouble: some is found only where the rest is quiet.
   const trouble = (weight: number) => (random.chance(0.6) ? weight : 0);
   const survives = storage === "file" || instances > 1 ? 1 : 0;
@@ -90,7 +93,7 @@ function registration(random: Random, scene: Scene, account: number): StepBody {
   return { kind: "register", account, watch: wish(random, scene, account), keyed: random.chance(0.5) };
 }
 
-function stepBody(random: Random, scene: Scene, kind: StepKind, account: number): StepBody {
+function stepBody(random: Random, scene: Scene, kind: DrawnKind, account: number): StepBody {
   const own = scene.urls.flatMap((url, index) => (url.account === account ? [index] : []));
   const url = random.pick(own);
   const keyed = random.chance(0.5);

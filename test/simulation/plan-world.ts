@@ -1,8 +1,9 @@
+import type { CallScript } from "./call-script.ts";
 import { accountKeys } from "./plan.ts";
 import type { Plan, PlannedUrl } from "./plan.ts";
+import { planPlacing } from "./plan-placing.ts";
 import { planSteps } from "./plan-steps.ts";
 import { Random } from "./random.ts";
-import type { CallScript } from "./upstream.ts";
 
 const schedules = ["0s,2s,5s,15s", "0s,5s,20s", "0s,1s,3s,10s,30s", "0s,10s,30s,60s", "0s,500ms,1s,2s,4s,8s,8s,8s,8s,8s,8s,8s"];
 
@@ -24,7 +25,9 @@ export function planOf(seed: number): Plan {
   const urls = planUrls(random, accounts);
   const calls = planCalls(random, durationMs);
   const environment = { ...planEnvironment(random), ...(instances > 1 ? { DELIVERY_TIMEOUT_MS: "2000" } : {}) };
-  const steps = planSteps(random, { accounts, storage, instances, durationMs, urls, calls });
+  const scene = { accounts, storage, instances, durationMs, urls, calls } as const;
+  const placing = planPlacing(new Random(seed, "placing"), scene);
+  const steps = [...planSteps(random, scene), ...placing].toSorted((a, b) => a.atMs - b.atMs);
   return { seed, storage, instances, environment, accounts, urls, calls, steps };
 }
 
@@ -32,6 +35,7 @@ function planEnvironment(random: Random): Record<string, string> {
   const intervalMs = random.pick([500, 1000, 2000, 3000]);
   const values: Readonly<Record<string, string | number>> = {
     RINGBACK_API_KEY: accountKeys[0] ?? "",
+    RINGBACK_MAY_PLACE: "true",
     RINGBACK_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString("base64"),
     POLYAI_KIND: "polyai-legacy",
     POLYAI_BASE_URL: "https://upstream.test",

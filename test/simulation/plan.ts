@@ -1,5 +1,7 @@
+import type { CallScript } from "./call-script.ts";
 import type { ReceiverTrouble } from "./receivers.ts";
-import type { CallScript, UpstreamTrouble } from "./upstream.ts";
+import type { TriggerFate } from "./scripted-triggers.ts";
+import type { UpstreamTrouble } from "./upstream.ts";
 
 /** A callback URL of one account, and what its registrations say of the endpoint. */
 export type PlannedUrl = {
@@ -18,8 +20,8 @@ export type WatchWish = {
   readonly expiresInMs: number | null;
 };
 
-/** Where a crash is likely to hurt: a group was run, an answer left, a webhook went out or was answered, a poll was answered. */
-export type Moment = "group" | "answer" | "send" | "send_end" | "poll";
+/** Where a crash is likely to hurt: a group was run, an answer left, a webhook went out or was answered, a poll was answered, a trigger went out. */
+export type Moment = "group" | "answer" | "send" | "send_end" | "poll" | "trigger";
 
 /** One thing that happens. `of` is the id of the step whose watch or hook is meant. */
 export type Step = { readonly id: number; readonly atMs: number } & (
@@ -45,6 +47,20 @@ export type Step = { readonly id: number; readonly atMs: number } & (
   | { readonly kind: "flood"; readonly account: number; readonly count: number }
   | { readonly kind: "revoke_key"; readonly account: number }
   | { readonly kind: "clock"; readonly byMs: number }
+  | {
+      readonly kind: "place";
+      readonly account: number;
+      readonly url: number | null;
+      readonly metadata: Readonly<Record<string, string>>;
+      /** Of the first trigger. */
+      readonly fate: TriggerFate;
+      /** Two requests with the key, side by side. */
+      readonly isPaired: boolean;
+      /** The client asks again so long after the answer; null: it does not. */
+      readonly repeatAfterMs: number | null;
+      /** What a person does about a call that may ring. */
+      readonly resolve: "once" | "twice" | "never";
+    }
   /** At once, or so long after the next of these. */
   | { readonly kind: "crash"; readonly instance: number; readonly after: Moment | null; readonly delayMs: number; readonly downMs: number }
   | { readonly kind: "restart"; readonly instance: number; readonly graceMs: number; readonly downMs: number }
@@ -91,6 +107,11 @@ export type PlannedLimits = {
   readonly retentionMs: number;
   readonly disableAfterMs: number;
 };
+
+/** The number that a step has called, and no other step. */
+export function numberOf(stepId: number): string {
+  return `+4420${String(stepId).padStart(6, "0")}`;
+}
 
 export const accountKeys = ["simulated-key-of-account-0", "simulated-key-of-account-1", "simulated-key-of-account-2"];
 

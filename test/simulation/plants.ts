@@ -11,8 +11,8 @@ export type Plant = {
   readonly aroundStore?: (store: ServiceStore) => ServiceStore;
   /** Needs several instances: one that was evicted writes what it likes. */
   readonly isFenceless?: boolean;
-  /** Replaced in the text of a source file while it is loaded. */
-  readonly patch?: { readonly file: string; readonly from: string; readonly to: string };
+  /** Replaced in the text of source files while they are loaded. */
+  readonly patches?: readonly { readonly file: string; readonly from: string; readonly to: string }[];
 };
 
 const lateMs = 60;
@@ -70,11 +70,13 @@ export const plants: readonly Plant[] = [
     name: "lease-without-its-token",
     what: "an instance that was evicted still records its attempts: the lease's token is not asked for",
     isFenceless: true,
-    patch: {
-      file: "src/adapters/sqlite/attempts/record-attempt.ts",
-      from: 'row["lease_token"] !== record.leaseToken',
-      to: `(row["lease_token"] !== record.leaseToken && !${effect})`,
-    },
+    patches: [
+      {
+        file: "src/adapters/sqlite/attempts/record-attempt.ts",
+        from: 'row["lease_token"] !== record.leaseToken',
+        to: `(row["lease_token"] !== record.leaseToken && !${effect})`,
+      },
+    ],
   },
   {
     name: "order-lost-after-a-restart",
@@ -96,11 +98,13 @@ export const plants: readonly Plant[] = [
   {
     name: "timer-dies-with-an-exception",
     what: "a loop whose round throws is not set up again",
-    patch: {
-      file: "src/engine/runtime/loop.ts",
-      from: "void this.tick().then(() => {",
-      to: `void this.tick().then(() => { if (this.#failures > 0 && ${effect}) return;`,
-    },
+    patches: [
+      {
+        file: "src/engine/runtime/loop.ts",
+        from: "void this.tick().then(() => {",
+        to: `void this.tick().then(() => { if (this.#failures > 0 && ${effect}) return;`,
+      },
+    ],
   },
   {
     name: "counter-not-put-back",
@@ -115,11 +119,13 @@ export const plants: readonly Plant[] = [
   {
     name: "promise-never-settles",
     what: "an attempt whose record the store refused waits for good",
-    patch: {
-      file: "src/engine/delivery/attempt-recorder.ts",
-      from: "await sleep(this.#options.clock, retryMs, this.#stopping.signal);",
-      to: `await new Promise(() => ${effect});`,
-    },
+    patches: [
+      {
+        file: "src/engine/delivery/attempt-recorder.ts",
+        from: "await sleep(this.#options.clock, retryMs, this.#stopping.signal);",
+        to: `await new Promise(() => ${effect});`,
+      },
+    ],
   },
   {
     name: "pause-forgotten-at-a-restart",
@@ -136,47 +142,77 @@ export const plants: readonly Plant[] = [
   {
     name: "purge-leaves-a-delivery",
     what: "a purge erases the watch and leaves its events with their deliveries",
-    patch: {
-      file: "src/adapters/sqlite/registration/watches.ts",
-      from: 'db.run("delete from watches where id = ?", watchKey);',
-      to: `
+    patches: [
+      {
+        file: "src/adapters/sqlite/registration/watches.ts",
+        from: 'db.run("delete from watches where id = ?", watchKey);',
+        to: `
         if (db.run("update events set watch_id = null, sequence = null where watch_id = ?", watchKey) > 0 && ${effect}) {
           db.run("update deliveries set watch_id = null, sequence = null, due_at = next_attempt_at where watch_id = ?", watchKey);
           db.run("update endpoints set next_due_at = 0 where id in (select endpoint_id from deliveries where status = 'pending')");
         }
         db.run("delete from watches where id = ?", watchKey);`,
-    },
+      },
+    ],
   },
   {
     name: "hook-sent-again",
     what: "a hook is sent a call's event again through another watch",
-    patch: {
-      file: "src/domain/calls/transition.ts",
-      from: "hook.accountId === watch.accountId && hook.notifiedTransition < input.transition && hookMatches(hook.filter, event),",
-      to: `hook.accountId === watch.accountId && hookMatches(hook.filter, event) && (hook.notifiedTransition < input.transition || ${effect}),`,
-    },
+    patches: [
+      {
+        file: "src/domain/calls/transition.ts",
+        from: "hook.accountId === watch.accountId && hook.notifiedTransition < input.transition && hookNames(hook.filter, event),",
+        to: `hook.accountId === watch.accountId && hookNames(hook.filter, event) && (hook.notifiedTransition < input.transition || ${effect}),`,
+      },
+    ],
   },
   {
     name: "accepted-retry-forgotten",
-    what: "the retry of a pending delivery is answered 202 and forgotten",
-    patch: {
-      file: "src/engine/delivery/manual-delivery.ts",
-      from: "void dispatcher.sendNow(run.result.job);",
-      to: `void (run.result.view.delivery.status === "pending" && ${effect}
-        ? store.releaseDeliveries([run.result.job], clock.nowMs())
-        : dispatcher.sendNow(run.result.job));`,
-    },
+    what: "a retry is answered 202, its mark is lost and its job is dropped",
+    patches: [
+      {
+        file: "src/adapters/sqlite/deliveries/claims.ts",
+        from: "markForManualRetry(db, deliveryKey, request.nowMs);",
+        to: "",
+      },
+      {
+        file: "src/engine/delivery/manual-delivery.ts",
+        from: "void dispatcher.sendNow(run.result.job).finally(",
+        to: `void Promise.resolve(${effect}).finally(`,
+      },
+    ],
+  },
+  {
+    name: "brought-forward-at-every-2xx",
+    what: "a delivery that fails ahead of its step is brought forward again by the next 2xx",
+    patches: [
+      {
+        file: "src/domain/deliveries/delivery-decision.ts",
+        from: 'scheduledAtMs: null, lastRecovery: null }, decision: "retry" };',
+        to: `scheduledAtMs: null, lastRecovery: Number(!${effect}) }, decision: "retry" };`,
+      },
+    ],
+  },
+  {
+    name: "trigger-sent-again-after-a-crash",
+    what: "a start forgets the intents whose triggers were out, so that a repeat under the key places the call again",
+    disk: (processNumber) => ({
+      onOpened: (connection) => {
+        if (processNumber > 1) tamper(connection, "delete from placings where state = 'sending'");
+      },
+    }),
   },
 ];
 
-/** Has a source file loaded with the bug in it. Throws while it is loaded where the text is not there any more. */
-export function installPatch({ name, patch }: Plant): void {
-  if (patch === undefined) return;
+/** Has source files loaded with the bug in them. Throws while one is loaded where the text is not there any more. */
+export function installPatches({ name, patches = [] }: Plant): void {
+  if (patches.length === 0) return;
   Object.assign(globalThis, { plantTookEffect });
   registerHooks({
     load: (url, context, nextLoad) => {
       const loaded = nextLoad(url, context);
-      if (!url.endsWith(`/${patch.file}`)) return loaded;
+      const patch = patches.find(({ file }) => url.endsWith(`/${file}`));
+      if (patch === undefined) return loaded;
       const text = String(loaded.source);
       if (!text.includes(patch.from)) throw new Error(`the plant ${name} finds nothing to patch in ${patch.file}`);
       return { ...loaded, source: text.replace(patch.from, patch.to) };

@@ -6,10 +6,12 @@ type SourceSeen = {
   /** What is left of the bucket that the promise is: `rate` at most, refilled by `rate` a second. */
   tokens: number;
   atMs: number;
-  /** After a 429: nothing before then, in the process that heard it. */
-  floor: { readonly untilMs: number; readonly lifetime: Lifetime } | null;
+  /** After a 429: nothing before then, in the process that received it. */
+  readonly floors: Map<Lifetime, number>;
   /** After a 401: one probe at a time, 5 s apart. */
   suspended: { readonly lifetime: Lifetime; readonly earlier: ReadonlySet<PollSeen>; lastAtMs: number; isProbing: boolean } | null;
+  /** The first 403 since an answer that was no refusal. It may have suspended the source before a 401 did. */
+  forbidden: { readonly lifetime: Lifetime; readonly earlier: ReadonlySet<PollSeen>; readonly atMs: number } | null;
   /** Polls that arrived and have not been answered yet. */
   readonly onTheWire: Set<PollSeen>;
 };
@@ -35,9 +37,9 @@ export class PollRules {
     const source = this.#sourceOf(poll.source);
     const nowMs = scheduler.nowMs;
     source.onTheWire.add(poll);
-    this.#take(source, poll, nowMs);
-    if (source.floor !== null && source.floor.lifetime === poll.lifetime && nowMs < source.floor.untilMs)
-      this.#evidence.violate("source floor", `polled ${source.floor.untilMs - nowMs} ms before the end of a 429's pause`, poll.sid);
+    this.#take(source, poll.sid, nowMs);
+    const floorMs = source.floors.get(poll.lifetime) ?? 0;
+    if (nowMs < floorMs) this.#evidence.violate("source floor", `polled ${floorMs - nowMs} ms before the end of a 429's pause`, poll.sid);
     const { suspended } = source;
     if (suspended === null || suspended.lifetime !== poll.lifetime) return;
     if (suspended.isProbing || nowMs < suspended.lastAtMs + probeMs)
@@ -56,10 +58,11 @@ export class PollRules {
     if (observation.kind === "not_found" || observation.kind === "rejected") this.rejected.set(poll.sid, observation.kind);
     if (observation.kind === "rate_limited") {
       const untilMs = nowMs + (observation.retryAfterMs ?? minFloorMs);
-      const before = source.floor?.lifetime === poll.lifetime ? source.floor.untilMs : 0;
+      const ownMs = source.floors.get(poll.lifetime) ?? 0;
+      // An instance may have adopted the pause of another one.
+      const knownMs = this.#evidence.isShared ? Math.max(...source.floors.values(), 0) : ownMs;
       // One that was on the wire when the pause began may only make it longer, and without a word of its own does not.
-      if (nowMs >= before || observation.retryAfterMs !== null)
-        source.floor = { untilMs: Math.max(before, untilMs), lifetime: poll.lifetime };
+      if (nowMs >= knownMs || observation.retryAfterMs !== null) source.floors.set(poll.lifetime, Math.max(ownMs, untilMs));
     }
     this.#followSuspension(source, poll, nowMs);
   }
@@ -70,18 +73,29 @@ export class PollRules {
     const isOwn = source.suspended?.lifetime === lifetime || this.#evidence.isShared;
     const current = isOwn ? source.suspended : null;
     if (current === null) {
-      if (isRefused) source.suspended = { lifetime, earlier: new Set(source.onTheWire), lastAtMs: nowMs, isProbing: false };
+      const before = source.forbidden?.lifetime === lifetime && source.forbidden.earlier.has(poll) ? source.forbidden.atMs : nowMs;
+      if (isRefused) source.suspended = { lifetime, earlier: new Set(source.onTheWire), lastAtMs: before, isProbing: false };
+      else if (observation?.kind !== "unauthorized") source.forbidden = null;
+      else if (source.forbidden?.lifetime !== lifetime) source.forbidden = { lifetime, earlier: new Set(source.onTheWire), atMs: nowMs };
       return;
     }
     // Answers to polls from before it say nothing, also where they arrived in the same millisecond.
     if (current.earlier.has(poll)) return;
-    current.isProbing = false;
-    current.lastAtMs = nowMs;
+    // Another instance may have been refused before it learned of the suspension, which counts for its own probes alone.
+    if (current.lifetime === lifetime) {
+      current.isProbing = false;
+      current.lastAtMs = nowMs;
+    }
     const isStillRefused = observation?.kind === "unauthorized" || observation?.kind === "rate_limited";
     if (!isStillRefused && !(observation?.kind === "failed" && observation.code !== "not_json")) source.suspended = null;
   }
 
-  #take(source: SourceSeen, poll: PollSeen, nowMs: number): void {
+  /** A trigger left, which takes its turn of the same rate. */
+  triggered(sourceName: string, number: string): void {
+    this.#take(this.#sourceOf(sourceName), number, this.#evidence.scheduler.nowMs);
+  }
+
+  #take(source: SourceSeen, about: string, nowMs: number): void {
     const { maxPollsPerSecond: rate } = this.#evidence.limits;
     source.tokens = Math.min(rate, source.tokens + ((nowMs - source.atMs) / 1000) * rate) - 1;
     source.atMs = nowMs;
@@ -89,14 +103,21 @@ export class PollRules {
       source.tokens = 0;
       // What an instance used in its last second its successor does not know of: a known weakness, at most one second long.
       if (this.#evidence.isShared && nowMs - this.#evidence.lastLeftAtMs < handOverMs) return;
-      this.#evidence.violate("source rate", `more than ${rate} polls a second`, poll.sid);
+      this.#evidence.violate("source rate", `more than ${rate} polls and triggers a second`, about);
     }
   }
 
   #sourceOf(name: string): SourceSeen {
     let source = this.#sources.get(name);
     if (source === undefined) {
-      source = { tokens: this.#evidence.limits.maxPollsPerSecond, atMs: 0, floor: null, suspended: null, onTheWire: new Set() };
+      source = {
+        tokens: this.#evidence.limits.maxPollsPerSecond,
+        atMs: 0,
+        floors: new Map(),
+        suspended: null,
+        forbidden: null,
+        onTheWire: new Set(),
+      };
       this.#sources.set(name, source);
     }
     return source;

@@ -166,7 +166,9 @@ export class Receivers {
         exchange.endedAtMs = scheduler.nowMs;
         exchange.outcome = outcome;
         exchange.retryAfterMs = isCut ? null : planned.retryAfterMs;
-        if (isCut) exchange.isTaken = false;
+        // The arrival may be scheduled for the same instant, and run later.
+        if (!isCut && planned.arrives) exchange.hasArrived = true;
+        exchange.isTaken = !isCut && planned.isTaken;
         this.#onEnd(exchange);
         settle({ outcome, durationMs: endAfterMs });
       },

@@ -100,6 +100,7 @@ export class Scheduler {
       nowMs: () => this.wallMs,
       monotonicMs: () => this.#nowMs,
       setTimer: (delayMs, fire) => this.#setTimer(owner, delayMs, fire),
+      nextTurn: (run) => void this.schedule(0, run, owner),
     };
   }
 

@@ -9,8 +9,8 @@ export type SimulateOptions = {
   /** Whether to continue after a failure. */
   readonly keepsGoing: boolean;
   readonly shrinks: boolean;
-  /** Lives each seed twice and compares the two. */
-  readonly twice?: boolean;
+  /** Seeds that are lived twice; the two are compared. */
+  readonly twice?: readonly number[];
   readonly write: (text: string) => void;
 };
 
@@ -39,7 +39,7 @@ export async function simulate(options: SimulateOptions): Promise<SimulateResult
   let saidMs = startedMs;
   const batchSize = Math.min(maxBatchSize, Math.max(1, Math.floor(seeds.length / options.workers / minBatches)));
   const workers = Array.from({ length: Math.max(1, Math.min(options.workers, Math.ceil(seeds.length / batchSize))) }, () =>
-    startWorker({ plant, keepsGoing, twice: options.twice ?? false }),
+    startWorker({ plant, keepsGoing, twice: options.twice ?? [] }),
   );
   const giveNext = (worker: Worker): boolean => {
     const isOver = next >= seeds.length || (failures.length > 0 && !keepsGoing);

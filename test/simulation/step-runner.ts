@@ -4,6 +4,7 @@ import { ClientKnowledge } from "./client-knowledge.ts";
 import type { KnowledgeParts, Of } from "./client-knowledge.ts";
 import type { FeedReader } from "./feed-reader.ts";
 import { checkAcceptedRetry } from "./manual-rules.ts";
+import { PlaceStep } from "./place-step.ts";
 import type { Step } from "./plan.ts";
 import type { Receivers } from "./receivers.ts";
 import type { Upstream } from "./upstream.ts";
@@ -23,10 +24,12 @@ const revokedAfterMs = 5000;
 export class StepRunner {
   readonly #parts: StepRunnerParts;
   readonly #knowledge: ClientKnowledge;
+  readonly #placing: PlaceStep;
 
   constructor(parts: StepRunnerParts) {
     this.#parts = parts;
     this.#knowledge = new ClientKnowledge(parts);
+    this.#placing = new PlaceStep(parts, this.#knowledge);
   }
 
   async run(step: Step): Promise<void> {
@@ -62,6 +65,8 @@ export class StepRunner {
         return this.#flood(step);
       case "revoke_key":
         return this.#revokeKey(step);
+      case "place":
+        return this.#placing.run(step);
       case "clock":
         timeline.note(`the wall clock is set by ${step.byMs} ms`);
         scheduler.wallOffsetMs += step.byMs;
@@ -188,17 +193,31 @@ export class StepRunner {
     for (const id of this.#knowledge.made.get(step.of)?.watchIds ?? []) {
       const watch = watches.get(id);
       if (watch === undefined || watch.account !== step.account) continue;
-      const wasPurgeAsked = watch.isPurgeAsked;
       watch.deleteAskedAtMs ??= scheduler.nowMs;
       watch.isPurgeAsked ||= step.purge;
       const answer = await this.#knowledge
         .client(step)
         .send({ method: "DELETE", path: `/v1/watches/${id}${step.purge ? "?purge=true" : ""}` });
       if (answer === null) continue;
-      const mayBeGone = wasPurgeAsked || step.purge || this.#knowledge.isShortRetention();
+      // A purge may have been asked for while this request waited.
+      const mayBeGone = watch.isPurgeAsked || this.#knowledge.isShortRetention();
       if (answer.status === 204 || (answer.status === 404 && mayBeGone)) watch.deletedAtMs ??= scheduler.nowMs;
       else this.#knowledge.unexpected(step, answer, id);
+      if (answer.status === 204 && step.purge) await this.#checkPurged(step, id);
     }
+  }
+
+  /** A purge holds from its answer on, however much of it is left to do. */
+  async #checkPurged(step: Of<"delete_watch">, id: string): Promise<void> {
+    const client = this.#knowledge.client(step);
+    for (const path of [`/v1/watches/${id}`, `/v1/watches/${id}/events`]) {
+      const answer = await client.send({ method: "GET", path });
+      if (answer !== null && answer.status !== 404)
+        this.#parts.auditor.violate("purge", `GET ${path} is answered ${answer.status} after the watch was purged`, id);
+    }
+    const shown = await client.send({ method: "GET", path: `/v1/deliveries?watch_id=${id}` });
+    if (shown !== null && (shown.body["data"] as readonly unknown[] | undefined)?.length !== 0)
+      this.#parts.auditor.violate("purge", "a purged watch has deliveries", id);
   }
 
   async #patch(step: Of<"patch">): Promise<void> {
@@ -210,14 +229,18 @@ export class StepRunner {
       state,
       format,
       max_in_flight: maxInFlight,
+      max_per_second: maxPerSecond,
     } = step.change as {
       format?: string;
       state?: "enabled" | "paused" | "disabled";
       max_in_flight?: number;
+      max_per_second?: number | null;
     };
     const before = endpoint.maxInFlight;
     if (maxInFlight !== undefined) endpoint.maxInFlight = Math.max(before, maxInFlight);
+    if (typeof maxPerSecond === "number") endpoint.slowestPerSecond = Math.min(maxPerSecond, endpoint.slowestPerSecond ?? Infinity);
     if (state === "disabled") endpoint.mayBeDisabled = true;
+    if (state === "paused") endpoint.mayBePaused = true;
     if (format !== undefined) {
       endpoint.format = null;
       endpoint.formatChanges += 1;

@@ -1,20 +1,10 @@
+import { seen } from "../harness/observations.ts";
 import type { CallSource, NotStarted, Observation, PollAnswer, PollTarget } from "./engine-adapter.ts";
+import type { CallScript } from "./call-script.ts";
 import { Random } from "./random.ts";
 import type { Lifetime, Scheduler } from "./scheduler.ts";
-
-/** The life of one call, from when it was triggered. */
-export type CallScript = {
-  readonly sid: string;
-  readonly source: string;
-  /** Unknown (404) until then. */
-  readonly bornAtMs: number;
-  readonly phases: readonly { readonly status: string; readonly reason: string; readonly forMs: number }[];
-  readonly ending: { readonly status: string; readonly reason: string } | null;
-  /** Unknown again so long after the phases; null: never. */
-  readonly forgottenAfterMs: number | null;
-  /** Always 400. */
-  readonly isRejected: boolean;
-};
+import { ScriptedTriggers } from "./scripted-triggers.ts";
+import type { TriggerParts } from "./scripted-triggers.ts";
 
 export type UpstreamTrouble =
   | "server_error"
@@ -49,6 +39,7 @@ export class Upstream {
   readonly #calls = new Map<string, CallScript>();
   readonly #endedAtMs = new Map<string, number>();
   readonly #polls = new Map<string, number>();
+  readonly #triggers: ScriptedTriggers;
   #episodes: Episode[] = [];
   #healedAtMs: number | null = null;
   readonly onPoll: (poll: PollSeen) => void;
@@ -59,7 +50,9 @@ export class Upstream {
     scheduler: Scheduler,
     calls: readonly CallScript[],
     observer: { readonly onPoll: (poll: PollSeen) => void; readonly onAnswer: (poll: PollSeen) => void },
+    triggers: Omit<TriggerParts, "seed" | "scheduler" | "addCall">,
   ) {
+    this.#triggers = new ScriptedTriggers({ ...triggers, seed, scheduler, addCall: (call) => this.addCall(call) });
     this.#seed = seed;
     this.#scheduler = scheduler;
     for (const call of calls) this.#calls.set(`${call.source} ${call.sid}`, call);
@@ -78,6 +71,7 @@ export class Upstream {
   /** From now on it answers well, and every call that ends at all ends soon. */
   heal(): void {
     this.#episodes = [];
+    this.#triggers.heal();
     this.#healedAtMs = this.#scheduler.nowMs;
   }
 
@@ -90,7 +84,9 @@ export class Upstream {
   /** The source's port for one process. */
   sourceFor(name: string, lifetime: Lifetime): CallSource {
     const open = new Set<(answer: PollAnswer) => void>();
+    const { trigger, close } = this.#triggers.triggerFor(name, lifetime);
     return {
+      trigger,
       poll: (target, takeToken) =>
         new Promise<PollAnswer>((resolve) => {
           open.add(resolve);
@@ -98,9 +94,11 @@ export class Upstream {
             if (open.delete(resolve)) resolve(answer);
           });
         }),
+      sidFault: () => null,
       close: () => {
         for (const resolve of open) resolve(answerOf({ kind: "failed", code: "connect", detail: "closed" }, 0));
         open.clear();
+        close();
         return Promise.resolve();
       },
     };
@@ -184,9 +182,9 @@ export class Upstream {
     if (call.isRejected) return { kind: "rejected" };
     const phase = this.#phaseAt(call, this.#scheduler.nowMs);
     if (phase === "unborn") return { kind: "not_found" };
-    if (phase !== "ended") return { kind: "status", status: phase.status, reason: phase.reason };
+    if (phase !== "ended") return seen(phase.status, phase.reason);
     if (call.ending === null || this.#isForgotten(call)) return { kind: "not_found" };
-    return { kind: "status", ...call.ending };
+    return seen(call.ending.status, call.ending.reason);
   }
 
   #isForgotten(call: CallScript): boolean {
@@ -208,5 +206,5 @@ export class Upstream {
 }
 
 function answerOf(observation: Observation | NotStarted, durationMs: number): PollAnswer {
-  return { observation, upstreamDateMs: null, durationMs };
+  return { observation, upstreamDateMs: null, durationMs, correlationId: null };
 }

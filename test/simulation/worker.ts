@@ -1,14 +1,14 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { Plan } from "./plan.ts";
-import { effectsOfPlant, installPatch, plants } from "./plants.ts";
+import { effectsOfPlant, installPatches, plants } from "./plants.ts";
 import { seedCrypto } from "./seeded-crypto.ts";
 
 export type WorkerTask = {
   readonly plant: string | null;
   /** Whether to continue after a failure. */
   readonly keepsGoing: boolean;
-  /** Lives each seed a second time and compares every line of the two. */
-  readonly twice: boolean;
+  /** Seeds that are lived a second time; every line of the two is compared. */
+  readonly twice: readonly number[];
 };
 export type ToSimulationWorker = { readonly seeds: readonly number[] } | { readonly shrink: number } | "end";
 export type FromSimulationWorker =
@@ -34,7 +34,7 @@ async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, k
   // Thousands of errors are made and answered; where they came from is asked only of one that is reported.
   Error.stackTraceLimit = 0;
   seedCrypto();
-  if (plant !== null) installPatch(plant);
+  if (plant !== null) installPatches(plant);
   const { planOf } = await import("./plan-world.ts");
   const { live } = await import("./world.ts");
   const { shrink } = await import("./shrink.ts");
@@ -46,7 +46,9 @@ async function serve(port: NonNullable<typeof parentPort>, { plant: plantName, k
       const effectsBefore = effectsOfPlant();
       const { violations, timeline, steps, virtualMs } = await live(planOf(seed), plant);
       const [violation] = violations;
-      const difference = twice ? firstDifference(timeline.lines(), (await live(planOf(seed), plant)).timeline.lines()) : null;
+      const difference = twice.includes(seed)
+        ? firstDifference(timeline.lines(), (await live(planOf(seed), plant)).timeline.lines())
+        : null;
       const fault = difference === null ? violation : { rule: "same seed, same run", detail: difference };
       const plantEffects = effectsOfPlant() - effectsBefore;
       post({ kind: "lived", seed, rule: fault?.rule ?? null, detail: fault?.detail ?? "", plantEffects, steps, virtualMs });

@@ -6,7 +6,7 @@ import type { Answered, Json } from "./client.ts";
 import { forgetLastLife, newDatabaseFile } from "./engine-adapter.ts";
 import { FeedReader } from "./feed-reader.ts";
 import { FinalAudit } from "./final-audit.ts";
-import { limitsOf } from "./plan.ts";
+import { limitsOf, numberOf } from "./plan.ts";
 import type { Plan } from "./plan.ts";
 import type { Plant } from "./plants.ts";
 import { Random } from "./random.ts";
@@ -14,10 +14,12 @@ import { Receivers } from "./receivers.ts";
 import { Scheduler } from "./scheduler.ts";
 import { reseedCrypto } from "./seeded-crypto.ts";
 import { Fleet } from "./fleet.ts";
-import { registrationName } from "./client-knowledge.ts";
+import { registrationName } from "./ledger.ts";
 import { StepRunner } from "./step-runner.ts";
 import { Timeline } from "./timeline.ts";
+import type { Dial } from "./scripted-triggers.ts";
 import { Upstream } from "./upstream.ts";
+import type { PollSeen } from "./upstream.ts";
 
 export type Life = {
   readonly plan: Plan;
@@ -65,13 +67,23 @@ class World {
     const scheduler = new Scheduler(new Random(plan.seed, "scheduler"), wallStartMs);
     const timeline = new Timeline(() => scheduler.nowMs);
     const auditor = new Auditor(scheduler, timeline, limitsOf(plan));
-    const upstream = new Upstream(plan.seed, scheduler, plan.calls, {
-      onPoll: (poll) => auditor.pollArrived(poll),
-      onAnswer: (poll) => {
+    const triggers = {
+      fates: new Map(plan.steps.flatMap((step) => (step.kind === "place" ? [[numberOf(step.id), step.fate] as const] : []))),
+      onDial: (dial: Dial) => {
+        auditor.dialled(dial);
+        life.happened("trigger");
+      },
+      onRing: (dial: Dial) => auditor.placings.rang(dial),
+      onAnswer: (dial: Dial) => auditor.placings.answeredDial(dial),
+    };
+    const observer = {
+      onPoll: (poll: PollSeen) => auditor.pollArrived(poll),
+      onAnswer: (poll: PollSeen) => {
         auditor.pollAnswered(poll);
         life.happened("poll");
       },
-    });
+    };
+    const upstream = new Upstream(plan.seed, scheduler, plan.calls, observer, triggers);
     const receivers = new Receivers(plan.seed, scheduler, {
       onStart: (exchange) => {
         auditor.sendStarted(exchange);

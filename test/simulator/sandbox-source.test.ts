@@ -3,6 +3,7 @@ import type { CallEndReason, CallStatus } from "../../src/domain/calls/call.ts";
 import { decideAfterPoll, freshPollMemory } from "../../src/domain/calls/poll-decision.ts";
 import { SandboxSource, sandboxPolling } from "../../src/simulator/sandbox-source.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
+import { seen } from "../harness/observations.ts";
 
 function sandbox(maxLives?: number) {
   const clock = new FakeClock();
@@ -29,7 +30,7 @@ test("the first poll finds the call, however fine the clock", async () => {
   let nowMs = 0;
   const clock = Object.assign(new FakeClock(), { monotonicMs: () => (nowMs += 0.001) });
   const { observation } = await new SandboxSource({ clock }).poll({ callSid: "OUT-sandbox-success", scope: "acc_1" });
-  expect(observation).toEqual({ kind: "status", status: "queued", reason: "" });
+  expect(observation).toEqual(seen("queued"));
 });
 
 test("the same SID of two accounts is two calls", async () => {
@@ -79,6 +80,16 @@ test("past the limit the oldest life is forgotten", async () => {
   expect(await poll("OUT-sandbox-success-1")).toBe("queued");
 });
 
+test("an account that begins many lives loses its own, and ends no life of another", async () => {
+  const { clock, poll } = sandbox(10);
+  await poll("OUT-sandbox-slow", "acc_quiet");
+  await clock.advance(1_000);
+  for (let n = 0; n < 1000; n++) await poll(`OUT-sandbox-slow-${n}`, `acc_${n % 2}`);
+  await clock.advance(11_000);
+  expect(await poll("OUT-sandbox-slow", "acc_quiet")).toBe("success");
+  expect(await poll("OUT-sandbox-slow-0", "acc_0")).toBe("queued");
+});
+
 test("polling a known call evicts no other", async () => {
   const { clock, poll } = sandbox(2);
   await poll("OUT-sandbox-success-1");
@@ -104,7 +115,7 @@ test.each([
     const { observation } = await source.poll({ callSid, scope: "acc_1" });
     if (observation.kind === "not_started") throw new Error("the sandbox needs nothing to be asked");
     const nowMs = clock.nowMs();
-    const status: CallStatus = { status: known, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs };
+    const status: CallStatus = { status: known, reason: "", details: null, terminal: false, observedAtMs: null, lastGoodPollAtMs };
     const decision = decideAfterPoll(
       { status, memory, oldestWatchAtMs: startedAtMs, youngestWatchAtMs: startedAtMs, earliestDeadlineAtMs: startedAtMs + 86_400_000 },
       observation,

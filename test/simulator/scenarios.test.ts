@@ -18,7 +18,7 @@ test.each([
   ["late", 2_999, null],
   ["late", 3_000, "queued"],
   ["backwards", 5_000, "queued"],
-  ["unknown-status", 2_000, "ringing"],
+  ["unknown-status", 2_000, "on-hold"],
   ["instant", 0, "success"],
 ] as const)("%s after %i ms is %s", (name, elapsedMs, status) => {
   expect(statusAt(scenarios[name], elapsedMs)?.status ?? null).toBe(status);

@@ -228,7 +228,7 @@ test("everything can be scripted over HTTP", async () => {
 
 test.each([
   ["/simulator/calls", "POST", { scenario: "unheard-of" }, 422],
-  ["/simulator/calls", "POST", { call_sid: "nonsense" }, 422],
+  ["/simulator/calls", "POST", { call_sid: ".." }, 422],
   ["/simulator/calls", "POST", { scenario: "lost", timeline: [] }, 422],
   ["/simulator/faults", "POST", { kind: "explode" }, 422],
   ["/simulator/faults", "POST", undefined, 422],
@@ -247,4 +247,50 @@ test("the environment it names points a service at it", async () => {
     POLYAI_AUTH_TOKEN: "token",
   });
   expect(simulator.environment("polyai-agents")).toMatchObject({ POLYAI_API_KEY: "key", POLYAI_ENVIRONMENT: "live" });
+});
+
+test("a shape with a trigger starts a call for each POST, with any body, and plays it", async () => {
+  const { get } = await upstream();
+  const trigger = { path: "/v2/calls", template: { data: { id: "{{call_sid}}" } } };
+  const shape = { path: "/v2/calls/{id}", template: { state: "{{status}}" }, trigger, authorization: "Bearer t" };
+  expect((await get("/simulator/shapes", {}, "POST", shape)).status).toBe(204);
+  const authorized = { authorization: "Bearer t" };
+  const place = async (body: unknown) => (await get("/v2/calls", authorized, "POST", body)).json as { data: { id: string } };
+  const [first, second] = [await place({ metadata: { scenario: "not-found" } }), await place({ to: "+44" })];
+  expect(first.data.id).not.toBe(second.data.id);
+  expect((await get(`/v2/calls/${first.data.id}`, authorized)).status).toBe(404);
+  expect((await get(`/v2/calls/${second.data.id}`, authorized)).json).toEqual({ state: "queued" });
+  expect((await get("/v2/calls", {}, "POST", {})).status).toBe(401);
+});
+
+test("a status API of any shape plays the calls, rendered through its template", async () => {
+  const { clock, simulator, get } = await upstream();
+  const template = {
+    id: "{{call_sid}}",
+    call: { state: "{{status}}", why: "{{reason}}", n: "{{data.n}}" },
+    note: ["{{status}}: {{reason}}"],
+  };
+  const shape = { path: "/v2/calls/{id}?full=1", template, authorization: "Bearer t" };
+  expect((await get("/simulator/shapes", {}, "POST", shape)).status).toBe(204);
+  expect((await get("/simulator/shapes", {}, "POST", { ...shape, path: "/v2/calls" })).status).toBe(422);
+  const timeline = [
+    { at_ms: 0, status: "Talking", reason: null, data: { n: 1 } },
+    { at_ms: 2000, status: "Over", reason: "hung up" },
+  ];
+  await get("/simulator/calls", {}, "POST", { call_sid: "a/b", timeline, verbatim: true });
+  const poll = (sid: string, authorization = "Bearer t") => get(`/v2/calls/${encodeURIComponent(sid)}?full=1`, { authorization });
+  expect((await poll("a/b")).json).toEqual({ id: "a/b", call: { state: "Talking", why: null, n: 1 }, note: ["Talking: "] });
+  await clock.advance(2000);
+  expect((await poll("a/b")).json).toMatchObject({ call: { state: "Over", why: "hung up", n: null }, note: ["Over: hung up"] });
+  expect([(await poll("a/b", "x")).status, (await poll("other")).status]).toEqual([401, 404]);
+  simulator.fault({ kind: "status", statusCode: 503, times: 1 });
+  expect([(await poll("a/b")).status, (await poll("a/b")).status]).toEqual([503, 200]);
+  expect(simulator.polls.map(({ kind, callSid, statusCode }) => `${kind} ${callSid} ${statusCode}`)).toEqual([
+    "json a/b 200",
+    "json a/b 200",
+    "json a/b 401",
+    "json other 404",
+    "json a/b 503",
+    "json a/b 200",
+  ]);
 });

@@ -1,6 +1,9 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { ServiceProcess, freePort } from "../../src/cli/demo/service-process.ts";
 import { apiKey, serviceEnvironment } from "../harness/service/environment.ts";
 import type { Environment } from "../harness/service/environment.ts";
@@ -30,4 +33,12 @@ export async function benchDatabase(): Promise<AsyncDisposable & { readonly path
   const folder = await mkdtemp(join(tmpdir(), "ringback-bench-"));
   const path = join(folder, "ringback.db");
   return { path, url: `sqlite:${path}`, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** Creates an account that may use the default source on the command line, beside the running service. Resolves with its API key. */
+export async function createAccount(name: string, environment: Environment): Promise<string> {
+  const args = ["--import", "./src/runtime-check.mjs", "src/cli/ringback.ts", "account", "create", name, "--default-source", "--json"];
+  const cwd = fileURLToPath(new URL("../..", import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, env: serviceEnvironment(environment) });
+  return (JSON.parse(stdout) as { readonly key: string }).key;
 }

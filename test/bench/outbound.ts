@@ -101,7 +101,7 @@ export class Outbound implements AsyncDisposable {
       nowMs,
       lastGoodPollAtMs: nowMs,
       confirmed: true,
-      changes: [{ kind: "status", status, reason: "", terminal: false, observedAfterMs: null }],
+      changes: [{ kind: "status", status, reason: "", details: null, terminal: false, observedAfterMs: null }],
     });
     if (result.kind !== "committed" || result.call === null) throw new Error(`the transition was not taken: ${result.kind}`);
     for (const job of result.jobs) this.#callSidByDelivery.set(job.deliveryId, call.callSid);
@@ -139,19 +139,23 @@ export class Outbound implements AsyncDisposable {
         url: url.href,
         origin: `${url.protocol}//${url.hostname}:${url.port}`,
         format: null,
+        request: null,
         defaultFormat: "standard" as const,
         late: "send" as const,
         headers: null,
         givenSecret: null,
         generatedSecret: draftSecret(this.#secretBox, generateSecret(), nowMs),
       },
+      needsHook: false,
       filter: unfiltered,
       metadata: {},
+      trace: null,
       expiresAtMs: nowMs + dayMs,
       nowMs,
       polledAtMs: null,
       restartsEndedCall: false,
-      quotas: { maxActiveWatches: 0, maxEndpoints: 0, maxHooks: 0 },
+      quotas: { maxActiveWatches: 0, maxWatchesPerCall: 0, maxEndpoints: 0, maxHooks: 0 },
+      placing: null,
     };
   }
 }

@@ -1,5 +1,6 @@
 import { systemClock } from "../../src/adapters/clock.ts";
-import { PolyaiSource } from "../../src/adapters/polyai/polyai-source.ts";
+import { protocolOf } from "../../src/adapters/upstream/kinds.ts";
+import { UpstreamSource } from "../../src/adapters/upstream/upstream-source.ts";
 import { openSqliteStore } from "../../src/adapters/sqlite/store.ts";
 import { Poller } from "../../src/engine/polling/poller.ts";
 import type { WatchedCall } from "../../src/ports/stores/call-store.ts";
@@ -24,7 +25,8 @@ export async function startPollerAlone(
   let polls = 0;
   const metrics: Metrics = { ...silentMetrics, pollFinished: () => void (polls += 1) };
   const settings = { kind: "polyai-legacy", baseUrl, credential: "bench", agentId: null, environment: null } as const;
-  const callSource = new PolyaiSource(settings, systemClock);
+  const protocol = protocolOf({ ...settings, definition: null, statusMap: null, maxPollsPerSecond }, settings.credential);
+  const callSource = new UpstreamSource(protocol, systemClock);
   const source = { id: "src_bench", name: "default", kind: "polyai-legacy", maxPollsPerSecond } as const;
   const poller = new Poller({
     sources: [{ source, callSource, policy: pollPolicy, intervalMinMs, intervalMaxMs }],
@@ -48,7 +50,7 @@ export async function startPollerAlone(
 
 function watchedCall(index: number): WatchedCall {
   const nowMs = Date.now();
-  const status = { status: "calling", reason: "", terminal: false, observedAtMs: nowMs, lastGoodPollAtMs: nowMs };
+  const status = { status: "calling", reason: "", details: null, terminal: false, observedAtMs: nowMs, lastGoodPollAtMs: nowMs };
   return {
     callId: `call_${index}`,
     sourceName: "default",
@@ -62,5 +64,6 @@ function watchedCall(index: number): WatchedCall {
     youngestWatchAtMs: nowMs,
     earliestDeadlineAtMs: nowMs + 3_600_000,
     needsFirstEvent: false,
+    isUnfinished: false,
   };
 }

@@ -7,6 +7,8 @@ import pg from "pg";
  */
 export async function transitionsOfLoop(url: string, statuses: readonly string[], batchSize: number): Promise<number> {
   const pool = new pg.Pool({ connectionString: url, max: connections });
+  // A connection that breaks rejects its statement. `end` returns before the connections are closed, and the server may stop then.
+  pool.on("error", () => undefined);
   try {
     const { rows } = await pool.query<{ id: string }>("select id from watches order by id");
     const keys = rows.map(({ id }) => id);

@@ -10,7 +10,7 @@ import { testPolicy } from "../../harness/store-drafts.ts";
 /** What one watched call costs in memory while it waits for its next poll. */
 export async function measureHeapPerCall(calls: number): Promise<Figure> {
   const store = await openSqliteStore({ path: ":memory:", policy: testPolicy });
-  const never = { poll: () => new Promise<never>(() => undefined), close: () => Promise.resolve() };
+  const never = { poll: () => new Promise<never>(() => undefined), sidFault: () => null, close: () => Promise.resolve() };
   const poller = new Poller({
     // A rate that keeps all but a few of them waiting.
     sources: [
@@ -38,13 +38,14 @@ export async function measureHeapPerCall(calls: number): Promise<Figure> {
       callSid: `OUT-550e8400-e29b-41d4-a716-${String(index).padStart(12, "0")}`,
       scope: "",
       accountId: "acc_1kw4kg04000",
-      status: { status: "calling", reason: "", terminal: false, observedAtMs: nowMs, lastGoodPollAtMs: nowMs },
+      status: { status: "calling", reason: "", details: null, terminal: false, observedAtMs: nowMs, lastGoodPollAtMs: nowMs },
       version: 2,
       createdAtMs: nowMs,
       oldestWatchAtMs: nowMs,
       youngestWatchAtMs: nowMs,
       earliestDeadlineAtMs: nowMs + 86_400_000,
       needsFirstEvent: false,
+      isUnfinished: false,
     });
   const bytes = (usedHeap() - before) / calls;
   void poller.stop(0);

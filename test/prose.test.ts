@@ -20,7 +20,7 @@ function bannedIn(code: string): readonly string[] {
 }
 
 function sourceFiles(): readonly string[] {
-  return globSync(["src/**/*.{ts,mjs}", "test/**/*.ts"], { cwd: root })
+  return globSync(["src/**/*.{ts,mjs,js}", "test/**/*.{ts,mjs}"], { cwd: root, exclude: ["**/node_modules/**", "**/.generated-*/**"] })
     .filter((path) => path !== "test/prose.test.ts")
     .toSorted();
 }

@@ -58,7 +58,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
       const accountId = (await world.account()).id;
       for (let number = 1; number <= 113; number++) {
         world.pass(second);
-        const claimed = await world.store.claimManualRetry({ accountId, ...delivery, nowMs: world.nowMs });
+        const claimed = await world.store.claimManualRetry({ by: null, accountId, ...delivery, nowMs: world.nowMs });
         await world.record(expectKind(claimed, "claimed").job, answered(429, "1"));
       }
       const numbers = (await world.deliveryOf(delivery)).attempts.map(({ number }) => number);
@@ -188,7 +188,7 @@ export function deliveriesSuite(backend: StoreBackend): void {
         watches.push((await world.watch(`OUT-gone-${n}`, { url: `https://once.example/${n}` })).view.watch.id);
         await world.see(`OUT-gone-${n}`, "queued");
       }
-      for (const watchId of watches) await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs });
+      for (const watchId of watches) await world.store.removeWatch({ by: null, accountId, watchId, purge: false, nowMs: world.nowMs });
       world.pass(minute);
       for (;;) {
         const { jobs, nextDueAtMs } = await world.claim();

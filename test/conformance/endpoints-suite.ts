@@ -48,9 +48,9 @@ export function endpointsSuite(backend: StoreBackend): void {
 
       const headers = { names: ["x-key"], sealed: new Uint8Array([7]), fingerprints: ["f"] };
       const patch = { format: "flat", headers, maxInFlight: 3, maxPerSecond: 0.5, signatures: ["v1", "v1a"] } as const;
-      await world.store.patchEndpoint({ accountId, endpointId, patch, nowMs: world.nowMs });
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch, nowMs: world.nowMs });
       const rotation = { secret: secretDraft("new"), previousValidUntilMs: world.nowMs + hour };
-      await world.store.rotateSecret({ accountId, endpointId, ...rotation, nowMs: world.nowMs });
+      await world.store.rotateSecret({ by: null, accountId, endpointId, ...rotation, nowMs: world.nowMs });
       const targets = await read(endpointId, other.endpoint?.id ?? "", newId("ep", world.nowMs));
       expect([...targets.keys()].toSorted()).toEqual([endpointId, other.endpoint?.id].toSorted());
       expect(targets.get(endpointId)).toMatchObject({
@@ -71,7 +71,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       const endpointId = view.endpoint?.id ?? "";
       const headers = { names: ["x-key"], sealed: new Uint8Array([7]), fingerprints: ["f"] };
       const patch = { format: "form", headers, maxInFlight: 3, maxPerSecond: 0.5, signatures: ["v1", "v1a"], late: "drop" } as const;
-      const patched = await world.store.patchEndpoint({ accountId, endpointId, patch, nowMs: world.nowMs });
+      const patched = await world.store.patchEndpoint({ by: null, accountId, endpointId, patch, nowMs: world.nowMs });
       expect(patched?.endpoint).toMatchObject({
         format: "form",
         headerNames: ["x-key"],
@@ -85,6 +85,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       const job = only((await world.see("OUT-1", "queued")).jobs);
       expect(job.target).toMatchObject({ format: "form", sealedHeaders: headers.sealed });
       const bare = await world.store.patchEndpoint({
+        by: null,
         accountId,
         endpointId,
         patch: { headers: null, maxPerSecond: null },
@@ -92,8 +93,21 @@ export function endpointsSuite(backend: StoreBackend): void {
       });
       expect(bare?.endpoint).toMatchObject({ headerNames: [], maxPerSecond: null, format: "form" });
       expect(
-        await world.store.patchEndpoint({ accountId: (await world.account("other")).id, endpointId, patch, nowMs: world.nowMs }),
+        await world.store.patchEndpoint({ by: null, accountId: (await world.account("other")).id, endpointId, patch, nowMs: world.nowMs }),
       ).toBeNull();
+    });
+
+    it("have a template with the format that needs one, and none with another", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const { accountId } = view.watch;
+      const endpointId = view.endpoint?.id ?? "";
+      const request = '{"method":"PUT","content_type":"text/plain","body":"{{type}}"}';
+      const patched = (patch: object) => world.store.patchEndpoint({ accountId, endpointId, patch, by: null, nowMs: world.nowMs });
+      expect((await patched({ format: "template", request }))?.endpoint).toMatchObject({ format: "template", request });
+      expect((await patched({ maxInFlight: 2 }))?.endpoint).toMatchObject({ format: "template", request });
+      expect(only((await world.see("OUT-1", "queued")).jobs).target).toMatchObject({ format: "template", request });
+      expect((await patched({ format: "slack" }))?.endpoint).toMatchObject({ format: "slack", request: null });
     });
 
     it("sign with both secrets until the grace ends", async () => {
@@ -103,7 +117,14 @@ export function endpointsSuite(backend: StoreBackend): void {
       const { accountId } = view.watch;
       const endpointId = view.endpoint?.id ?? "";
       const rotate = (secret: typeof first, graceMs: number) =>
-        world.store.rotateSecret({ accountId, endpointId, secret, previousValidUntilMs: world.nowMs + graceMs, nowMs: world.nowMs });
+        world.store.rotateSecret({
+          by: null,
+          accountId,
+          endpointId,
+          secret,
+          previousValidUntilMs: world.nowMs + graceMs,
+          nowMs: world.nowMs,
+        });
       const [second, third] = [secretDraft("two"), secretDraft("three")];
       expect(await rotate(second, hour)).toBe(true);
       const job = only((await world.see("OUT-1", "queued")).jobs);
@@ -117,6 +138,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect(only((await world.claim()).jobs).target.secrets.map(({ id }) => id)).toEqual([third.id]);
       expect(
         await world.store.rotateSecret({
+          by: null,
           accountId,
           endpointId: "ep_unknown",
           secret: secretDraft("x"),
@@ -133,16 +155,38 @@ export function endpointsSuite(backend: StoreBackend): void {
       const { view } = await world.watch("OUT-1", { endpoint: { givenSecret: secretDraft("one") } });
       const request = { accountId: view.watch.accountId, endpointId: view.endpoint?.id ?? "", nowMs: world.nowMs };
       const secrets = ["two", "three", "four"].map((text) => secretDraft(text));
-      for (const secret of secrets) await world.store.rotateSecret({ ...request, secret, previousValidUntilMs: world.nowMs + day });
+      for (const secret of secrets)
+        await world.store.rotateSecret({ by: null, ...request, secret, previousValidUntilMs: world.nowMs + day });
       const signing = only((await world.see("OUT-1", "queued")).jobs).target.secrets.map(({ id }) => id);
       expect(signing).toEqual([secrets[2]?.id, secrets[1]?.id]);
+    });
+
+    it("keep their previous secret if a client repeats the rotation to its own secret, no longer than before", async () => {
+      const world = await open();
+      const one = secretDraft("one");
+      const { view } = await world.watch("OUT-1", { endpoint: { givenSecret: one } });
+      const request = { accountId: view.watch.accountId, endpointId: view.endpoint?.id ?? "" };
+      const rotate = (graceMs: number) =>
+        world.store.rotateSecret({
+          ...request,
+          by: null,
+          secret: secretDraft("two"),
+          previousValidUntilMs: world.nowMs + graceMs,
+          nowMs: world.nowMs,
+        });
+      for (let times = 0; times < 3; times++) expect(await rotate(hour + times)).toBe(true);
+      const job = only((await world.see("OUT-1", "queued")).jobs);
+      expect(job.target.secrets).toMatchObject([{ validUntilMs: null }, { id: one.id, validUntilMs: world.nowMs + hour }]);
+      await world.release([job]);
+      expect(await rotate(0)).toBe(true);
+      expect(only((await world.claim()).jobs).target.secrets.map(({ validUntilMs }) => validUntilMs)).toEqual([null]);
     });
 
     it("agree with a registration that gives a secret that still signs", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1", { endpoint: { givenSecret: secretDraft("one") } });
       const rotation = { accountId: view.watch.accountId, endpointId: view.endpoint?.id ?? "", secret: secretDraft("two") };
-      await world.store.rotateSecret({ ...rotation, previousValidUntilMs: world.nowMs + hour, nowMs: world.nowMs });
+      await world.store.rotateSecret({ by: null, ...rotation, previousValidUntilMs: world.nowMs + hour, nowMs: world.nowMs });
       const watch = (sid: string, secret: string) => world.register(sid, { endpoint: { givenSecret: secretDraft(secret) } });
       const hook = (secret: string) =>
         world.registerHook(view.watch.callbackUrl ?? "", { endpoint: { format: null, givenSecret: secretDraft(secret) } });
@@ -165,7 +209,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       const { accountId } = view.watch;
       const endpointId = view.endpoint?.id ?? "";
       const set = (state: "enabled" | "paused" | "disabled") =>
-        world.store.patchEndpoint({ accountId, endpointId, patch: { state }, nowMs: world.nowMs });
+        world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state }, nowMs: world.nowMs });
       expect((await set("paused"))?.endpoint).toMatchObject({ state: "paused", reason: "client", sinceMs: startMs });
       expect((await world.see("OUT-1", "queued")).jobs).toEqual([]);
       expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: null });
@@ -173,7 +217,9 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect(typesOf((await world.claim()).jobs)).toEqual(["call.queued"]);
       expect((await set("disabled"))?.endpoint).toMatchObject({ state: "disabled", reason: "client" });
       expect(await world.store.createTest({ accountId, endpointId, nowMs: world.nowMs })).toEqual({ kind: "endpoint_disabled" });
-      expect(await world.store.recover({ accountId, endpointId, sinceMs: 0, untilMs: 1, nowMs: 1 })).toEqual({ kind: "endpoint_disabled" });
+      expect(await world.store.recover({ by: null, accountId, endpointId, sinceMs: 0, untilMs: 1, nowMs: 1 })).toEqual({
+        kind: "endpoint_disabled",
+      });
     });
 
     it("disabled by failures keep their pending deliveries, and send them in order when enabled again", async () => {
@@ -195,7 +241,7 @@ export function endpointsSuite(backend: StoreBackend): void {
         endpoint: { state: "disabled", reason: "failing" },
       });
       world.pass(7 * day);
-      const enabled = await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
+      const enabled = await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
       expect(enabled?.endpoint).toMatchObject({ state: "enabled", health: { consecutiveFailures: 0, failingSinceMs: null } });
       const head = only((await world.claim()).jobs);
       expect(head).toMatchObject({ event: { type: "call.queued" }, attemptNumber: 3, stepsSpent: 0 });
@@ -210,7 +256,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       const { accountId } = view.watch;
       const endpointId = view.endpoint?.id ?? "";
       const patch = (state: "paused" | "enabled") =>
-        world.store.patchEndpoint({ accountId, endpointId, patch: { state }, nowMs: world.nowMs });
+        world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state }, nowMs: world.nowMs });
       expect((await patch("paused"))?.endpoint).toMatchObject({ state: "paused", reason: "client", health: { consecutiveFailures: 0 } });
       expect((await world.claim()).jobs).toEqual([]);
       await patch("enabled");
@@ -222,8 +268,10 @@ export function endpointsSuite(backend: StoreBackend): void {
       await world.watch("OUT-1");
       await disable(world, "OUT-1");
       expect(expectKind(await world.register("OUT-1"), "existing").view.endpoint?.state).toBe("disabled");
-      expect((await world.watch("OUT-2")).view.endpoint?.state).toBe("enabled");
+      expect(await world.watch("OUT-2")).toMatchObject({ enabledEndpoint: true, view: { endpoint: { state: "enabled" } } });
+      expect(await world.watch("OUT-4")).toMatchObject({ enabledEndpoint: false });
       await world.store.patchEndpoint({
+        by: null,
         accountId: (await world.account()).id,
         endpointId: (await world.watch("OUT-3")).view.endpoint?.id ?? "",
         patch: { state: "disabled" },
@@ -274,7 +322,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       it("receive no event, count in no quota and do not replace a callback URL", async () => {
         const { world } = await openGone(await open());
         expect(await sentTo(world, "queued")).toEqual(["https://other.example/"]);
-        expect((await world.register("OUT-without", { url: null })).kind).toBe("callback_required");
+        expect((await world.register("OUT-without", { url: null, needsHook: true })).kind).toBe("callback_required");
         expect((await world.registerHook("https://new.example/", { quotas: { ...noQuotas, maxHooks: 1 } })).kind).toBe("created");
       });
 
@@ -283,6 +331,7 @@ export function endpointsSuite(backend: StoreBackend): void {
         const full = { ...noQuotas, maxHooks: 1 };
         if (how === "patch")
           await world.store.patchEndpoint({
+            by: null,
             accountId: hook.accountId,
             endpointId: hook.endpoint.id,
             patch: { state: "enabled" },
@@ -302,7 +351,13 @@ export function endpointsSuite(backend: StoreBackend): void {
       it("stay disabled while the endpoint is only paused", async () => {
         const { world, hook } = await openGone(await open());
         const patch = (state: "paused" | "enabled") =>
-          world.store.patchEndpoint({ accountId: hook.accountId, endpointId: hook.endpoint.id, patch: { state }, nowMs: world.nowMs });
+          world.store.patchEndpoint({
+            by: null,
+            accountId: hook.accountId,
+            endpointId: hook.endpoint.id,
+            patch: { state },
+            nowMs: world.nowMs,
+          });
         await patch("paused");
         await world.see("OUT-other", "queued");
         await patch("enabled");
@@ -336,7 +391,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + hour });
       const { accountId } = view.watch;
       const endpointId = view.endpoint?.id ?? "";
-      const enabled = await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
+      const enabled = await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
       expect(enabled?.endpoint).toMatchObject({
         state: "enabled",
         health: { pausedUntilMs: null, pauseReason: null, consecutivePauses: 1 },
@@ -370,7 +425,7 @@ export function endpointsSuite(backend: StoreBackend): void {
       const { accountId } = view.watch;
       const endpointId = view.endpoint?.id ?? "";
       for (const state of ["disabled", "enabled"] as const)
-        await world.store.patchEndpoint({ accountId, endpointId, patch: { state }, nowMs: world.nowMs });
+        await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state }, nowMs: world.nowMs });
       // The host's own pause holds.
       expect(await world.claim()).toEqual({ jobs: [], nextDueAtMs: startMs + hour });
       world.pass(hour + minute);

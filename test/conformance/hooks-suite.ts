@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { filterOfHook } from "../../src/domain/events/event-filter.ts";
+import { whereFromJson } from "../../src/domain/events/where.ts";
 import { expectKind, minute, only, second, startMs, typesOf } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
@@ -42,6 +44,7 @@ export function hooksSuite(backend: StoreBackend): void {
       for (const job of queued.jobs) await world.record(job);
       // With the oldest gone the next takes over, with its own sequence, and no event is sent twice.
       await world.store.removeWatch({
+        by: null,
         accountId: oldest.view.watch.accountId,
         watchId: oldest.view.watch.id,
         purge: false,
@@ -61,6 +64,7 @@ export function hooksSuite(backend: StoreBackend): void {
       const first = await world.watch("OUT-1", { url: null });
       await world.see("OUT-1", "calling");
       await world.store.removeWatch({
+        by: null,
         accountId: first.view.watch.accountId,
         watchId: first.view.watch.id,
         purge: false,
@@ -70,11 +74,22 @@ export function hooksSuite(backend: StoreBackend): void {
       expect(again.jobs.map((job) => job.target.url)).toEqual(["https://second.example/"]);
     });
 
+    it("are not sent a status again after its watches were lost", async () => {
+      const world = await open();
+      await world.hook(hookUrl, { events: ["call.*"] });
+      await world.watch("OUT-1", { url: null });
+      await world.see("OUT-1", "calling");
+      await world.commit("OUT-1", [{ kind: "end", endReason: "lost", spares: null }]);
+      const again = await world.watch("OUT-1", { url: "https://second.example/", polledAtMs: world.nowMs });
+      expect(again.jobs.map((job) => job.target.url)).toEqual(["https://second.example/"]);
+    });
+
     it("are sent the last status if they came after it", async () => {
       const world = await open();
       const first = await world.watch("OUT-1");
       await world.see("OUT-1", "calling");
       await world.store.removeWatch({
+        by: null,
         accountId: first.view.watch.accountId,
         watchId: first.view.watch.id,
         purge: false,
@@ -83,6 +98,64 @@ export function hooksSuite(backend: StoreBackend): void {
       await world.hook(hookUrl);
       const again = await world.watch("OUT-1", { url: null, polledAtMs: world.nowMs });
       expect(again.jobs.map((job) => job.target.url)).toEqual([hookUrl]);
+    });
+
+    it("get what their conditions allow, decided once on the event of the oldest watch", async () => {
+      const world = await open();
+      const wish = { filter: filterOfHook(["call.*"], whereFromJson({ "metadata.team": "north" })) };
+      const { view } = await world.hook(hookUrl, wish);
+      expect(view.filter).toEqual(wish.filter);
+      expect(expectKind(await world.registerHook(hookUrl, wish), "existing").view.id).toBe(view.id);
+      expectKind(await world.registerHook(hookUrl, { events: ["call.*"] }), "created");
+      await world.store.removeHook({
+        by: null,
+        accountId: view.accountId,
+        hookId: expectKind(await world.registerHook(hookUrl, { events: ["call.*"] }), "existing").view.id,
+        nowMs: world.nowMs,
+      });
+      const south = await world.watch("OUT-1", { url: null, metadata: { team: "south" } });
+      const other = "https://other.example/";
+      await world.watch("OUT-1", { url: other, metadata: { team: "north" } });
+      await world.watch("OUT-2", { url: null, metadata: { team: "north" } });
+      const queued = await world.see("OUT-1", "queued");
+      expect(queued.jobs.map((job) => job.target.url)).toEqual([other]);
+      for (const job of queued.jobs) await world.record(job);
+      expect((await world.see("OUT-2", "queued")).jobs.map((job) => job.target.url)).toEqual([hookUrl]);
+      // What the oldest watch decided is not decided again by the next.
+      await world.store.removeWatch({
+        by: null,
+        accountId: view.accountId,
+        watchId: south.view.watch.id,
+        purge: false,
+        nowMs: world.nowMs,
+      });
+      expect((await world.commit("OUT-1", [])).jobs).toEqual([]);
+      expect((await world.see("OUT-1", "calling")).jobs.map((job) => job.target.url)).toEqual([other, hookUrl]);
+    });
+
+    it("refuse a transition through their conditions once, also if a later watch would pass them", async () => {
+      const world = await open();
+      await world.hook(hookUrl, { filter: filterOfHook(null, whereFromJson({ "metadata.team": "north" })) });
+      const south = await world.watch("OUT-1", { url: null });
+      await world.see("OUT-1", "calling");
+      const accountId = south.view.watch.accountId;
+      await world.store.removeWatch({ by: null, accountId, watchId: south.view.watch.id, purge: false, nowMs: world.nowMs });
+      const north = await world.watch("OUT-1", { url: null, metadata: { team: "north" }, polledAtMs: world.nowMs });
+      expect(north.notices).toHaveLength(1);
+      expect(north.jobs).toEqual([]);
+    });
+
+    it("keep for a hook what its conditions allow when another hook of its URL is removed", async () => {
+      const world = await open();
+      const all = await world.hook(hookUrl);
+      await world.hook(hookUrl, { filter: filterOfHook(null, whereFromJson({ "metadata.team": "north" })) });
+      await world.watch("OUT-1", { url: null, metadata: { team: "north" } });
+      await world.watch("OUT-2", { url: null, metadata: { team: "south" } });
+      const jobs = [...(await world.see("OUT-1", "queued")).jobs, ...(await world.see("OUT-2", "queued")).jobs];
+      await world.release(jobs);
+      await world.store.removeHook({ by: null, accountId: all.view.accountId, hookId: all.view.id, nowMs: world.nowMs });
+      const statuses = await Promise.all(jobs.map(async (job) => (await world.deliveryOf(job)).view.delivery.status));
+      expect(statuses).toEqual(["pending", "canceled"]);
     });
 
     it("get exactly what their filter names", async () => {
@@ -147,7 +220,7 @@ export function hooksSuite(backend: StoreBackend): void {
       const toHook = [...(await world.see("OUT-1", "queued")).jobs, ...(await world.see("OUT-2", "queued")).jobs];
       const [ownEnd] = (await world.see("OUT-1", "success")).notices;
       await world.release(toHook);
-      expect(await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.nowMs })).toEqual({
+      expect(await world.store.removeHook({ by: null, accountId: view.accountId, hookId: view.id, nowMs: world.nowMs })).toEqual({
         endpointId: view.endpoint.id,
         canceledLeased: [],
       });
@@ -155,7 +228,7 @@ export function hooksSuite(backend: StoreBackend): void {
       // The watch had asked for its end by itself; what stood before it in the lane is gone.
       expect(ownEnd).toMatchObject({ watchId: watch.view.watch.id, eventType: "call.success" });
       expect(typesOf(await world.drain())).toEqual(["call.success"]);
-      expect(await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.nowMs })).toEqual({
+      expect(await world.store.removeHook({ by: null, accountId: view.accountId, hookId: view.id, nowMs: world.nowMs })).toEqual({
         endpointId: null,
         canceledLeased: [],
       });
@@ -167,7 +240,7 @@ export function hooksSuite(backend: StoreBackend): void {
       const { view } = await world.hook(hookUrl, { events: null });
       await world.watch("OUT-1", { url: null });
       const job = only((await world.see("OUT-1", "queued")).jobs);
-      const removed = await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.nowMs });
+      const removed = await world.store.removeHook({ by: null, accountId: view.accountId, hookId: view.id, nowMs: world.nowMs });
       expect(removed.canceledLeased).toEqual([job.deliveryId]);
     });
 
@@ -177,7 +250,7 @@ export function hooksSuite(backend: StoreBackend): void {
       await world.hook(hookUrl, { events: ["call.*"] });
       await world.watch("OUT-1", { url: null });
       const job = only((await world.see("OUT-1", "queued")).jobs);
-      await world.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.nowMs });
+      await world.store.removeHook({ by: null, accountId: view.accountId, hookId: view.id, nowMs: world.nowMs });
       expect((await world.deliveryOf(job)).view.delivery.status).toBe("pending");
     });
 
@@ -191,6 +264,8 @@ export function hooksSuite(backend: StoreBackend): void {
         state: "suspended",
         reason: "unauthorized",
         nowMs: world.nowMs + minute,
+        afterAccountId: null,
+        limit: 100,
       });
       expect(jobs.map((job) => job.target.url)).toEqual(["https://ops.example/"]);
       const notice = { watchId: null, callSid: null, sequence: null, eventType: "source.suspended" };
@@ -202,6 +277,12 @@ export function hooksSuite(backend: StoreBackend): void {
         source: "default",
         state: "suspended",
         reason: "unauthorized",
+        placingId: null,
+        keyId: null,
+        subjectWatchId: null,
+        subjectCallSid: null,
+        metadata: null,
+        idempotencyKey: null,
         observedAtMs: startMs + minute,
       });
     });

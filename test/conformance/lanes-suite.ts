@@ -118,6 +118,7 @@ export function lanesSuite(backend: StoreBackend): void {
       await world.record(only((await world.see("OUT-1", "queued")).jobs), broken);
       await world.record(only((await world.see("OUT-1", "calling")).jobs), broken);
       await world.store.recover({
+        by: null,
         accountId: view.watch.accountId,
         endpointId: view.endpoint?.id ?? "",
         sinceMs: 0,

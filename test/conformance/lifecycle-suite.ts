@@ -22,7 +22,7 @@ export function lifecycleSuite(backend: StoreBackend): void {
     it("notes the last good poll when calls are given back", async () => {
       const world = await open();
       const { call, view } = await world.watch("OUT-1");
-      await world.store.releaseCalls([{ callId: call?.callId ?? "", lastGoodPollAtMs: startMs + minute }]);
+      await world.store.releaseCalls([{ callId: call?.callId ?? "", lastGoodPollAtMs: startMs + minute }], "balance");
       const { accountId } = view.watch;
       expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toMatchObject({
         status: { lastGoodPollAtMs: startMs + minute },
@@ -44,6 +44,19 @@ export function lifecycleSuite(backend: StoreBackend): void {
         deliveriesByStatus: { pending: 0, delivered: 1 },
         oldestDueDeliveryAtMs: null,
       });
+    });
+
+    it("counts endpoints by state for the metrics", async () => {
+      const world = await open();
+      const ids: string[] = [];
+      for (const n of [1, 2, 3, 4])
+        ids.push((await world.watch(`OUT-${n}`, { url: `https://r${n}.example/hook` })).view.watch.endpointId ?? "");
+      const { id: accountId } = await world.account();
+      for (const [n, state] of (["paused", "disabled", "disabled"] as const).entries())
+        await world.store.patchEndpoint({ by: null, accountId, endpointId: ids[n] ?? "", patch: { state }, nowMs: world.nowMs });
+      expect((await world.store.readStats()).endpointsByState).toEqual({ enabled: 1, paused: 1, disabled: 2 });
+      await world.store.patchEndpoint({ by: null, accountId, endpointId: ids[1] ?? "", patch: { state: "enabled" }, nowMs: world.nowMs });
+      expect((await world.store.readStats()).endpointsByState).toEqual({ enabled: 2, paused: 1, disabled: 1 });
     });
 
     it("can be asked whether it takes writes, and refuses everything once closed", async () => {

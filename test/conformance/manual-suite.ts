@@ -16,10 +16,10 @@ export function manualSuite(backend: StoreBackend): void {
       const job = only(await makeDue(world, [receiver]));
       const { id: accountId } = await world.account();
       await world.record(only((await world.claim()).jobs), answered(503, "600"));
-      const claimed = await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs });
+      const claimed = await world.store.claimManualRetry({ by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs });
       const manual = expectKind(claimed, "claimed").job;
       expect(manual).toMatchObject({ mode: "manual", attemptNumber: 2 });
-      expect(await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+      expect(await world.store.claimManualRetry({ by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
         kind: "in_flight",
       });
       const failed = await world.record(manual, broken);
@@ -39,15 +39,19 @@ export function manualSuite(backend: StoreBackend): void {
       const { id: accountId } = await world.account();
       expect((await world.record(only((await world.claim()).jobs), broken)).delivery.status).toBe("exhausted");
       const manual = expectKind(
-        await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
+        await world.store.claimManualRetry({ by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
         "claimed",
       ).job;
       expect((await world.record(manual)).delivery.status).toBe("delivered");
-      expect(await world.store.claimManualRetry({ accountId, deliveryId: "dlv_unknown", nowMs: world.nowMs })).toEqual({ kind: "unknown" });
-      const other = await world.account("other");
-      expect(await world.store.claimManualRetry({ accountId: other.id, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+      expect(await world.store.claimManualRetry({ by: null, accountId, deliveryId: "dlv_unknown", nowMs: world.nowMs })).toEqual({
         kind: "unknown",
       });
+      const other = await world.account("other");
+      expect(await world.store.claimManualRetry({ by: null, accountId: other.id, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual(
+        {
+          kind: "unknown",
+        },
+      );
     });
 
     it.each(["its lease is given back", "its server is gone"])("a retry of what is settled is made though %s", async (how) => {
@@ -57,7 +61,7 @@ export function manualSuite(backend: StoreBackend): void {
       const job = only(await makeDue(world, [receiver]));
       const { id: accountId } = await world.account();
       await world.record(only((await world.claim()).jobs), broken);
-      const retry = { accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
+      const retry = { by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
       const accepted = expectKind(await world.store.claimManualRetry(retry), "claimed").job;
       expect((await world.claim()).jobs).toEqual([]);
       if (isRestart) await world.restart();
@@ -72,6 +76,65 @@ export function manualSuite(backend: StoreBackend): void {
       expect((await world.claim()).jobs).toEqual([]);
     });
 
+    it.each(["its lease is given back", "its server is gone"])(
+      "a retry of what is pending is made ahead of its schedule though %s",
+      async (how) => {
+        const isRestart = how === "its server is gone";
+        if (isRestart && !backend.durable) return;
+        const world = await open();
+        const job = only(await makeDue(world, [receiver]));
+        const { id: accountId } = await world.account();
+        await world.record(only((await world.claim()).jobs), answered(503, "600"));
+        const retry = { by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
+        const accepted = expectKind(await world.store.claimManualRetry(retry), "claimed").job;
+        if (isRestart) await world.restart();
+        else await world.release([accepted]);
+        const again = only((await world.claim()).jobs);
+        expect(again).toMatchObject({ deliveryId: job.deliveryId, mode: "manual", attemptNumber: 2 });
+        expect((await world.record(again, broken)).delivery).toMatchObject({
+          status: "pending",
+          stepsSpent: 0,
+          attemptCount: 2,
+          nextAttemptAtMs: startMs + 10 * minute,
+        });
+        // That was the one attempt: the next one waits for the schedule.
+        expect((await world.claim()).jobs).toEqual([]);
+        world.pass(10 * minute);
+        expect(only((await world.claim()).jobs)).toMatchObject({ mode: "scheduled", attemptNumber: 3 });
+      },
+    );
+
+    it("a scheduled attempt serves a retry that was accepted before it", async () => {
+      const world = await open({ scheduleMs: [0, minute, hour] });
+      const job = only(await makeDue(world, [receiver]));
+      const { id: accountId } = await world.account();
+      const retry = { by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
+      await world.release([expectKind(await world.store.claimManualRetry(retry), "claimed").job]);
+      // Recorded as the scheduled attempt of a claim that had the delivery first.
+      const claimed = only((await world.claim()).jobs);
+      expect((await world.record({ ...claimed, mode: "scheduled" })).delivery.status).toBe("delivered");
+      expect((await world.claim()).jobs).toEqual([]);
+    });
+
+    it("a retry of what is pending is given up with its watch, and at a disabled endpoint", async () => {
+      const world = await open({ scheduleMs: [0, hour] });
+      const [first, second] = await makeDue(world, [receiver, "https://other.example/"]);
+      if (first === undefined || second === undefined) throw new Error("expected two jobs");
+      const { id: accountId } = await world.account();
+      for (const job of (await world.claim()).jobs) await world.record(job, broken);
+      for (const { deliveryId } of [first, second]) {
+        const retry = { by: null, accountId, deliveryId, nowMs: world.nowMs };
+        await world.release([expectKind(await world.store.claimManualRetry(retry), "claimed").job]);
+      }
+      const { id: endpointId } = first.target;
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
+      const { watchId } = (await world.deliveryOf(second)).view.delivery;
+      await world.store.removeWatch({ by: null, accountId, watchId: watchId ?? "", purge: false, nowMs: world.nowMs });
+      expect((await world.claim()).jobs).toEqual([]);
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
+      expect((await world.claim()).jobs).toMatchObject([{ deliveryId: first.deliveryId, mode: "scheduled" }]);
+    });
+
     it("a retry of what may be sent no more is given up", async () => {
       const world = await open({ scheduleMs: [0] });
       const [first, second] = await makeDue(world, [receiver, "https://other.example/"]);
@@ -79,15 +142,15 @@ export function manualSuite(backend: StoreBackend): void {
       const { id: accountId } = await world.account();
       for (const job of (await world.claim()).jobs) await world.record(job, broken);
       for (const { deliveryId } of [first, second]) {
-        const retry = { accountId, deliveryId, nowMs: world.nowMs };
+        const retry = { by: null, accountId, deliveryId, nowMs: world.nowMs };
         await world.release([expectKind(await world.store.claimManualRetry(retry), "claimed").job]);
       }
       const { id: endpointId } = first.target;
-      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
       const { watchId } = (await world.deliveryOf(second)).view.delivery;
-      await world.store.removeWatch({ accountId, watchId: watchId ?? "", purge: false, nowMs: world.nowMs });
+      await world.store.removeWatch({ by: null, accountId, watchId: watchId ?? "", purge: false, nowMs: world.nowMs });
       expect((await world.claim()).jobs).toEqual([]);
-      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
       expect((await world.claim()).jobs).toEqual([]);
       expect((await world.deliveryOf(first)).view.delivery).toMatchObject({ status: "exhausted", nextAttemptAtMs: null });
     });
@@ -129,16 +192,18 @@ export function manualSuite(backend: StoreBackend): void {
       await world.record(gone, { ...broken, permanent: true });
       expect((await world.deliveryOf(gone)).view.delivery.status).toBe("failed");
       const recover = (sinceMs: number, untilMs: number) =>
-        world.store.recover({ accountId, endpointId, sinceMs, untilMs, nowMs: world.nowMs });
-      expect(await recover(startMs + 1, startMs + hour - 1)).toEqual({ kind: "recovered", count: 0 });
-      expect(await recover(startMs, startMs + hour)).toEqual({ kind: "recovered", count: 2 });
-      expect(await recover(startMs, startMs + hour)).toEqual({ kind: "recovered", count: 0 });
+        world.store.recover({ by: null, accountId, endpointId, sinceMs, untilMs, nowMs: world.nowMs });
+      expect(await recover(startMs + 1, startMs + hour - 1)).toEqual({ kind: "recovered", recovered: 0, hurried: 0, more: false });
+      expect(await recover(startMs, startMs + hour)).toEqual({ kind: "recovered", recovered: 2, hurried: 0, more: false });
+      expect(await recover(startMs, startMs + hour)).toEqual({ kind: "recovered", recovered: 0, hurried: 0, more: false });
       const { jobs } = await world.claim();
       expect(jobs.map((job) => [job.attemptNumber, job.stepsSpent])).toEqual([
         [3, 0],
         [2, 0],
       ]);
-      expect(await world.store.recover({ accountId, endpointId: "ep_unknown", sinceMs: 0, untilMs: 1, nowMs: world.nowMs })).toEqual({
+      expect(
+        await world.store.recover({ by: null, accountId, endpointId: "ep_unknown", sinceMs: 0, untilMs: 1, nowMs: world.nowMs }),
+      ).toEqual({
         kind: "unknown",
       });
     });
@@ -148,16 +213,17 @@ export function manualSuite(backend: StoreBackend): void {
       const { view } = await world.watch("OUT-1");
       await world.record(only((await world.see("OUT-1", "success")).jobs), broken);
       const { accountId, id: watchId } = view.watch;
-      await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs });
+      await world.store.removeWatch({ by: null, accountId, watchId, purge: false, nowMs: world.nowMs });
       expect(
         await world.store.recover({
+          by: null,
           accountId,
           endpointId: view.endpoint?.id ?? "",
           sinceMs: 0,
           untilMs: world.nowMs,
           nowMs: world.nowMs,
         }),
-      ).toEqual({ kind: "recovered", count: 0 });
+      ).toEqual({ kind: "recovered", recovered: 0, hurried: 0, more: false });
     });
   });
 }

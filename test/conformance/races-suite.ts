@@ -169,7 +169,7 @@ export function racesSuite(backend: StoreBackend): void {
         const commit = world.commitOf(callSid, [statusChange("queued")]);
         const [committed, removed] = await both(
           () => world.store.commitCall(commit),
-          () => other.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs }),
+          () => other.store.removeWatch({ by: null, accountId, watchId, purge: false, nowMs: world.nowMs }),
           round,
         );
         expect(removed).toMatchObject({ kind: "removed", call: null });
@@ -191,7 +191,7 @@ export function racesSuite(backend: StoreBackend): void {
         const commit = world.commitOf(`OUT-${round}`, [statusChange("queued")]);
         await both(
           () => world.store.commitCall(commit),
-          () => other.store.removeWatch({ accountId, watchId, purge: true, nowMs: world.nowMs }),
+          () => other.store.removeWatch({ by: null, accountId, watchId, purge: true, nowMs: world.nowMs }),
           round,
         );
         expect(await world.store.getWatch(accountId, watchId)).toBeNull();
@@ -210,7 +210,7 @@ export function racesSuite(backend: StoreBackend): void {
         const commit = world.commitOf(`OUT-${round}`, [statusChange("queued")]);
         await both(
           () => world.store.commitCall(commit),
-          () => other.store.removeHook({ accountId: view.accountId, hookId: view.id, nowMs: world.nowMs }),
+          () => other.store.removeHook({ by: null, accountId: view.accountId, hookId: view.id, nowMs: world.nowMs }),
           round,
         );
         const { data } = await world.store.listDeliveries({
@@ -303,21 +303,23 @@ export function racesSuite(backend: StoreBackend): void {
           state: "suspended",
           reason: "unauthorized",
           nowMs: world.nowMs,
+          afterAccountId: null,
+          limit: 100,
         } as const;
         const isOurs = (job: SendJob) => job.target.id === endpointId;
         const first = only((await world.store.publishSourceEvent(published)).jobs.filter(isOurs));
         await world.record(first);
         const taken = only((await world.store.publishSourceEvent(published)).jobs.filter(isOurs));
-        await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
+        await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
         await both(
           () => world.record(taken),
-          () => other.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs }),
+          () => other.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs }),
           round,
         );
         expect(await world.deliveryOf(taken)).toMatchObject({
           view: { leased: false, delivery: { status: "delivered", nextAttemptAtMs: null } },
         });
-        await world.store.removeHook({ accountId, hookId: hook.view.id, nowMs: world.nowMs });
+        await world.store.removeHook({ by: null, accountId, hookId: hook.view.id, nowMs: world.nowMs });
       }
     });
 

@@ -98,7 +98,7 @@ export function readingSuite(backend: StoreBackend): void {
         if (second === undefined) continue;
         world.pass(hour);
         const { deliveryId } = job;
-        const retry = await world.store.claimManualRetry({ accountId, deliveryId, nowMs: world.nowMs });
+        const retry = await world.store.claimManualRetry({ by: null, accountId, deliveryId, nowMs: world.nowMs });
         await world.record(expectKind(retry, "claimed").job, second);
       }
       const query = { accountId, endpointId: null, watchId: null, status: null, limit: 10, cursor: null };
@@ -209,7 +209,7 @@ export function readingSuite(backend: StoreBackend): void {
       const query = { accountId, sourceName: "default", callSid: "OUT-1" };
       expect(await world.store.getCall(query)).toMatchObject({
         callSid: "OUT-1",
-        status: { status: "success", reason: "done", terminal: true, observedAtMs: startMs },
+        status: { status: "success", reason: "done", details: null, terminal: true, observedAtMs: startMs },
       });
       expect(await world.store.getCall({ ...query, accountId: (await world.account("other")).id })).toBeNull();
       expect(await world.store.getCall({ ...query, callSid: "OUT-2" })).toBeNull();

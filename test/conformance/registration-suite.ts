@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { replayableForMs } from "../../src/domain/calls/watch.ts";
-import { day, expectKind, minute, noQuotas, only, secretDraft, startMs, typesOf } from "../harness/store-drafts.ts";
+import { day, expectKind, minute, noQuotas, only, placingDraft, secretDraft, startMs, typesOf } from "../harness/store-drafts.ts";
+import type { Account } from "../../src/ports/stores/account-store.ts";
 import { worlds } from "./store-backend.ts";
 import type { StoreBackend } from "./store-backend.ts";
 
 const url = "https://receiver.example/hook";
+const templateOf = (body: string) => `{"method":"POST","content_type":"application/json","body":${body}}`;
 
 export function registrationSuite(backend: StoreBackend): void {
   describe("registrations", () => {
@@ -24,7 +26,7 @@ export function registrationSuite(backend: StoreBackend): void {
           metadata: { lead: "7" },
           filter: { names: ["terminal"] },
         },
-        call: { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
+        call: { status: null, reason: "", details: null, terminal: false, observedAtMs: null, lastGoodPollAtMs: null },
         endpoint: { state: "enabled", format: "standard", pausedUntilMs: null },
         pendingDeliveries: 0,
       });
@@ -77,6 +79,20 @@ export function registrationSuite(backend: StoreBackend): void {
       });
     });
 
+    it("keeps the template of an endpoint, and refuses another", async () => {
+      const world = await open();
+      const endpoint = { format: "template", request: templateOf('{"a":"{{type}}","b":1}') } as const;
+      expect(await world.registerHook(url, { endpoint })).toMatchObject({ kind: "created", view: { endpoint } });
+      const watched = (callSid: string, draft: object) => world.register(callSid, { endpoint: draft });
+      const same = { ...endpoint, request: templateOf('{"b":1,"a":"{{type}}"}') };
+      expect(await watched("OUT-1", same)).toMatchObject({ kind: "created", view: { endpoint } });
+      expect(await watched("OUT-2", {})).toMatchObject({ kind: "created", view: { endpoint } });
+      expect(await watched("OUT-3", { ...endpoint, request: templateOf("2") })).toMatchObject({ fields: ["request"] });
+      const { jobs } = await world.see("OUT-1", "queued");
+      for (const job of jobs) expect(job.target).toMatchObject(endpoint);
+      expect(jobs).not.toEqual([]);
+    });
+
     it("refuses what was given and differs from the endpoint, and takes what was left out", async () => {
       const world = await open();
       const headers = { names: ["x-key"], sealed: new Uint8Array([9]), fingerprints: ["new key", "old key"] };
@@ -91,6 +107,9 @@ export function registrationSuite(backend: StoreBackend): void {
         endpointId: made.view.endpoint?.id,
         fields: ["format", "headers", "signing_secret"],
       });
+      expect(await world.register("OUT-4", { endpoint: { format: "template", request: templateOf("1") } })).toMatchObject({
+        fields: ["format", "request"],
+      });
       expect(
         (await world.store.listWatches({ accountId: (await world.account()).id, status: null, callSid: "OUT-4", limit: 5, cursor: null }))
           .data,
@@ -101,7 +120,7 @@ export function registrationSuite(backend: StoreBackend): void {
       const world = await open();
       const { id: accountId } = await world.account();
       const secret = secretDraft("default");
-      await world.store.setDefaultSecret({ accountId, secret, nowMs: world.nowMs });
+      await world.store.setDefaultSecret({ by: null, accountId, secret, nowMs: world.nowMs });
       for (const sid of ["OUT-1", "OUT-2"]) {
         expect((await world.watch(sid, { url: `${url}/${sid}` })).showsGeneratedSecret).toBe(false);
         const job = only((await world.see(sid, "queued")).jobs);
@@ -109,21 +128,55 @@ export function registrationSuite(backend: StoreBackend): void {
         await world.record(job);
       }
       // The one before serves those that were made with it.
-      await world.store.setDefaultSecret({ accountId, secret: secretDraft("newer"), nowMs: world.nowMs });
+      await world.store.setDefaultSecret({ by: null, accountId, secret: secretDraft("newer"), nowMs: world.nowMs });
       expect(only((await world.see("OUT-1", "success")).jobs.map((job) => job.target.secrets.length))).toBe(1);
     });
 
-    it("wants a callback URL unless the account has a hook", async () => {
+    it("refuse a watch whose callback URL was left out unless the account has a hook", async () => {
       const world = await open();
-      expect(await world.register("OUT-1", { url: null })).toEqual({ kind: "callback_required" });
+      const leftOut = { url: null, needsHook: true };
+      expect(await world.register("OUT-1", leftOut)).toEqual({ kind: "callback_required" });
       await world.hook("https://hooks.example/a");
+      const { view } = await world.watch("OUT-1", leftOut);
+      expect(view).toMatchObject({ endpoint: null, watch: { callbackUrl: null, endpointId: null } });
+    });
+
+    it("accept a watch of an account that reads the feed, without a hook", async () => {
+      const world = await open();
       const { view } = await world.watch("OUT-1", { url: null });
       expect(view).toMatchObject({ endpoint: null, watch: { callbackUrl: null, endpointId: null } });
+      const accountId = (await world.account()).id;
+      const place = (needsHook: boolean) => world.store.createPlacing(placingDraft(accountId, world.nowMs, { endpoint: null, needsHook }));
+      expect(await place(true)).toEqual({ kind: "callback_required" });
+      expect(await place(false)).toEqual({ kind: "created" });
+    });
+
+    it("keep the quota of an account on one call, in a batch too, and count what is active", async () => {
+      const world = await open();
+      const other = await world.account("second");
+      const quotas = { ...noQuotas, maxWatchesPerCall: 2 };
+      const draft = (n: number, callSid = "OUT-1") => world.watchDraft(callSid, { url: `https://r${n}.example/`, quotas });
+      const exceeded = { kind: "quota_exceeded", quota: "maxWatchesPerCall", limit: 2 };
+      // A call that the same batch makes counts as one that was there.
+      const batch = await world.store.registerWatches([
+        await draft(1),
+        await draft(2),
+        await draft(3),
+        await draft(1),
+        await draft(3, "OUT-2"),
+      ]);
+      expect(batch).toMatchObject([{ kind: "created" }, { kind: "created" }, exceeded, { kind: "existing" }, { kind: "created" }]);
+      expect(await world.store.registerWatches([await draft(3), await draft(2)])).toMatchObject([exceeded, { kind: "existing" }]);
+      expect((await world.watch("OUT-1", { accountId: other.id, quotas })).view.watch.status).toBe("active");
+      const { watch } = expectKind(batch[0] ?? { kind: "callback_required" }, "created").view;
+      await world.store.removeWatch({ by: null, accountId: watch.accountId, watchId: watch.id, purge: false, nowMs: world.nowMs });
+      const refilled = await world.store.registerWatches([await draft(3), await draft(4)]);
+      expect(refilled).toMatchObject([{ kind: "created" }, exceeded]);
     });
 
     it("keeps to the quotas, within a batch too, and lets repeats and freed places through", async () => {
       const world = await open();
-      const quotas = { maxActiveWatches: 2, maxEndpoints: 2, maxHooks: 1 };
+      const quotas = { maxActiveWatches: 2, maxWatchesPerCall: 0, maxEndpoints: 2, maxHooks: 1 };
       const drafts = [];
       for (const sid of ["OUT-1", "OUT-2", "OUT-1", "OUT-3"]) drafts.push(await world.watchDraft(sid, { quotas }));
       const results = await world.store.registerWatches(drafts);
@@ -131,6 +184,7 @@ export function registrationSuite(backend: StoreBackend): void {
       expect(results[3]).toEqual({ kind: "quota_exceeded", quota: "maxActiveWatches", limit: 2 });
       const first = expectKind(results[0] ?? { kind: "callback_required" }, "created");
       await world.store.removeWatch({
+        by: null,
         accountId: (await world.account()).id,
         watchId: first.view.watch.id,
         purge: false,
@@ -160,12 +214,15 @@ export function registrationSuite(backend: StoreBackend): void {
       const theirs = await world.watch("OUT-1", { accountId: other.id });
       expect(theirs.view.endpoint?.id).not.toBe(mine.view.endpoint?.id);
       expect(await world.store.getWatch(other.id, mine.view.watch.id)).toBeNull();
-      expect(await world.store.removeWatch({ accountId: other.id, watchId: mine.view.watch.id, purge: true, nowMs: world.nowMs })).toEqual({
+      expect(
+        await world.store.removeWatch({ by: null, accountId: other.id, watchId: mine.view.watch.id, purge: true, nowMs: world.nowMs }),
+      ).toEqual({
         kind: "unknown",
       });
       // One call, polled for both; the oldest watch says whose turn it is.
       expect(theirs.call).toMatchObject({ callId: mine.call?.callId, accountId: mine.view.watch.accountId });
       const removed = await world.store.removeWatch({
+        by: null,
         accountId: (await world.account()).id,
         watchId: mine.view.watch.id,
         purge: false,
@@ -236,6 +293,24 @@ export function registrationSuite(backend: StoreBackend): void {
         const again = await world.watch("OUT-1");
         expect(again.call).toMatchObject({ needsFirstEvent: true, status: { status: "calling" } });
         expect(typesOf((await world.see("OUT-1", "success")).jobs)).toEqual(["call.success"]);
+      });
+
+      it("keeps scripted calls of one SID apart by account: one's end and new life touch no other", async () => {
+        const world = await open();
+        const [mine, other] = [await world.account(), await world.account("other")];
+        const watch = async ({ id }: Account) =>
+          world.watch("OUT-sandbox-success", { accountId: id, sourceName: "sandbox", scope: id, restartsEndedCall: true });
+        const others = await watch(other);
+        const ended = await watch(mine);
+        expect(ended.call?.callId).not.toBe(others.call?.callId);
+        expect((await world.see("OUT-sandbox-success", "success")).jobs.map(({ event }) => event.accountId)).toEqual([mine.id]);
+        world.pass(replayableForMs);
+        expect((await watch(mine)).call?.status).toMatchObject({ status: null, terminal: false });
+        const shown = await world.store.getWatch(other.id, others.view.watch.id);
+        expect(shown).toMatchObject({ watch: { status: "active", sequence: 0 }, call: { status: null } });
+        expect(await world.store.getCall({ accountId: other.id, sourceName: "sandbox", callSid: "OUT-sandbox-success" })).toMatchObject({
+          status: { status: null },
+        });
       });
 
       it("starts a scripted call again with the first watch after its end", async () => {

@@ -13,12 +13,12 @@ export function removalSuite(backend: StoreBackend): void {
       const job = only((await world.see("OUT-1", "queued")).jobs);
       const { accountId, id: watchId } = view.watch;
       await world.release([job]);
-      const removed = await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs });
+      const removed = await world.store.removeWatch({ by: null, accountId, watchId, purge: false, nowMs: world.nowMs });
       expect(removed).toMatchObject({ kind: "removed", call: null, notices: [{ watchId, sequence: 1 }] });
       expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "canceled", endReason: "deleted" });
       expect((await world.deliveryOf(job)).view.delivery.status).toBe("canceled");
       expect((await world.claim()).jobs).toEqual([]);
-      expect(await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+      expect(await world.store.claimManualRetry({ by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
         kind: "watch_deleted",
       });
       expect((await world.store.listWatchEvents({ accountId, watchId, limit: 5, cursor: null }))?.data).toHaveLength(1);
@@ -30,14 +30,14 @@ export function removalSuite(backend: StoreBackend): void {
       const job = only((await world.see("OUT-1", "success")).jobs);
       await world.record(job, { kind: "failed", code: "reset", detail: "", statusCode: null, permanent: false });
       const { accountId, id: watchId } = view.watch;
-      expect(await world.store.removeWatch({ accountId, watchId, purge: false, nowMs: world.nowMs })).toMatchObject({
+      expect(await world.store.removeWatch({ by: null, accountId, watchId, purge: false, nowMs: world.nowMs })).toMatchObject({
         kind: "removed",
         notices: [],
       });
       expect((await world.store.getWatch(accountId, watchId))?.watch).toMatchObject({ status: "completed", endReason: null });
       world.pass(day);
       expect((await world.claim()).jobs).toEqual([]);
-      expect(await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
+      expect(await world.store.claimManualRetry({ by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs })).toEqual({
         kind: "watch_deleted",
       });
     });
@@ -47,7 +47,7 @@ export function removalSuite(backend: StoreBackend): void {
       const { view } = await world.watch("OUT-1");
       const job = only((await world.see("OUT-1", "queued")).jobs);
       const { accountId, id: watchId } = view.watch;
-      await world.store.removeWatch({ accountId, watchId, purge: true, nowMs: world.nowMs });
+      await world.store.removeWatch({ by: null, accountId, watchId, purge: true, nowMs: world.nowMs });
       expect(await world.attempt(job)).toEqual({ kind: "fenced" });
       expect(await world.store.getWatch(accountId, watchId)).toBeNull();
       expect(await world.store.getEvent(accountId, job.event.id)).toBeNull();
@@ -62,7 +62,13 @@ export function removalSuite(backend: StoreBackend): void {
       const world = await open();
       const { view } = await world.watch("OUT-1");
       const job = only((await world.see("OUT-1", "queued")).jobs);
-      await world.store.removeWatch({ accountId: view.watch.accountId, watchId: view.watch.id, purge: false, nowMs: world.nowMs });
+      await world.store.removeWatch({
+        by: null,
+        accountId: view.watch.accountId,
+        watchId: view.watch.id,
+        purge: false,
+        nowMs: world.nowMs,
+      });
       expect((await world.record(job)).delivery.status).toBe("canceled");
       expect((await world.deliveryOf(job)).attempts).toHaveLength(1);
     });

@@ -58,7 +58,7 @@ export function retentionSuite(backend: StoreBackend): void {
       const job = only((await world.see("OUT-1", "success")).jobs);
       await world.record(job);
       const claimed = expectKind(
-        await world.store.claimManualRetry({ accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
+        await world.store.claimManualRetry({ by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
         "claimed",
       );
       await world.release([claimed.job]);
@@ -73,7 +73,7 @@ export function retentionSuite(backend: StoreBackend): void {
       const { view } = await world.watch("OUT-1", { expiresAtMs: world.nowMs + 90 * day });
       const { accountId } = view.watch;
       const endpointId = view.endpoint?.id ?? "";
-      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "disabled" }, nowMs: world.nowMs });
       await world.see("OUT-1", "queued");
       world.pass(10 * day);
       await world.see("OUT-1", "calling");
@@ -84,10 +84,12 @@ export function retentionSuite(backend: StoreBackend): void {
         ["call.calling", "pending"],
         ["call.queued", "expired"],
       ]);
-      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
-      expect(await world.store.recover({ accountId, endpointId, sinceMs: 0, untilMs: world.nowMs, nowMs: world.nowMs })).toEqual({
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "enabled" }, nowMs: world.nowMs });
+      expect(await world.store.recover({ by: null, accountId, endpointId, sinceMs: 0, untilMs: world.nowMs, nowMs: world.nowMs })).toEqual({
         kind: "recovered",
-        count: 1,
+        recovered: 1,
+        hurried: 0,
+        more: false,
       });
       expect((await world.drain()).map((job) => job.event.type)).toEqual(["call.queued", "call.calling"]);
     });
@@ -98,7 +100,7 @@ export function retentionSuite(backend: StoreBackend): void {
       const { accountId } = view.watch;
       const endpointId = view.endpoint?.id ?? "";
       const patch = (state: "paused" | "enabled") =>
-        world.store.patchEndpoint({ accountId, endpointId, patch: { state }, nowMs: world.nowMs });
+        world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state }, nowMs: world.nowMs });
       await patch("paused");
       await world.see("OUT-1", "queued");
       await world.see("OUT-1", "calling");
@@ -132,10 +134,10 @@ export function retentionSuite(backend: StoreBackend): void {
       await world.record(job, answered(500));
       world.pass(31 * day);
       const { accountId } = view.watch;
-      const retried = { accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
+      const retried = { by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs };
       await world.record(expectKind(await world.store.claimManualRetry(retried), "claimed").job, answered(429, "3600"));
       const endpointId = view.endpoint?.id ?? "";
-      await world.store.patchEndpoint({ accountId, endpointId, patch: { state: "paused" }, nowMs: world.nowMs });
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "paused" }, nowMs: world.nowMs });
       expect(await clean(world)).toBe(0);
       world.pass(30 * day + hour);
       expect(await clean(world)).toBe(1);
@@ -155,6 +157,32 @@ export function retentionSuite(backend: StoreBackend): void {
       const { id: accountId } = await world.account();
       expect((await world.store.listWatches({ accountId, status: null, callSid: null, limit: 10, cursor: null })).data).toEqual([]);
       expect((await world.store.listEndpoints({ accountId, limit: 10, cursor: null })).data).toEqual([]);
+    });
+
+    it("passes over ended watches whose deliveries are pending, and deletes those behind them", async () => {
+      const world = await open();
+      const accountId = (await world.account()).id;
+      for (let index = 0; index < 600; index++) {
+        await world.watch(`OUT-${index}`, { url: "https://kept.example/" });
+        await world.release((await world.see(`OUT-${index}`, "success")).jobs);
+      }
+      await world.watch("OUT-last", { url: "https://other.example/" });
+      world.pass(1);
+      await world.record(only((await world.see("OUT-last", "success")).jobs));
+      const kept = (await world.store.listEndpoints({ accountId, limit: 50, cursor: null })).data.find(({ backlog }) => backlog > 0);
+      const endpointId = kept?.endpoint.id ?? "";
+      world.pass(day);
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { state: "paused" }, nowMs: world.nowMs });
+      world.pass(30 * day - minute);
+      // A round checks a page of ended watches, so the last one is reached by the second.
+      await clean(world);
+      await clean(world);
+      expect((await world.store.readStats()).watchesByStatus).toMatchObject({ completed: 600 });
+      expect((await world.store.readStats()).deliveriesByStatus).toMatchObject({ pending: 600, expired: 0 });
+      world.pass(minute + 1);
+      for (let round = 0; round < 20; round++) await clean(world);
+      expect((await world.store.readStats()).watchesByStatus).toMatchObject({ completed: 0 });
+      expect((await world.store.readStats()).deliveriesByStatus).toMatchObject({ pending: 0, expired: 0 });
     });
   });
 }

@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
+import { mayNotPlace } from "../../src/domain/calls/placing.ts";
 import { newId } from "../../src/domain/ids.ts";
 import type { SealedColumn } from "../../src/domain/secrets/sealed-identity.ts";
 import type { SealedValue } from "../../src/ports/stores/sealed-store.ts";
-import { day, hour, only, secretDraft, startMs } from "../harness/store-drafts.ts";
+import { claimWith, day, hour, only, placingDraft, secretDraft, startMs } from "../harness/store-drafts.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";
 import { worlds } from "./store-backend.ts";
 
 const [older, newer] = ["0a".repeat(8), "ff".repeat(8)];
-const places: readonly SealedColumn[] = ["signing_key", "secret", "headers", "credential", "hash_key", "answer"];
+const places: readonly SealedColumn[] = ["signing_key", "secret", "headers", "credential", "hash_key", "answer", "placing"];
 
 /** A value as a key with this id would have sealed it. */
 const sealedBy = (keyId: string, content: string) => new Uint8Array([...Buffer.from(keyId, "hex"), ...Buffer.from(content)]);
@@ -20,6 +21,9 @@ async function fill(world: OpenWorld): Promise<Readonly<Record<SealedColumn, str
     usesDefaultSource: true,
     sealedSigningKey: sealedBy(older, "pem"),
     publicKey: "whpk_",
+    placing: mayNotPlace,
+    disabledAtMs: null,
+    disablings: 0,
     createdAtMs: startMs,
   };
   await world.store.ensureAccount(account);
@@ -27,6 +31,7 @@ async function fill(world: OpenWorld): Promise<Readonly<Record<SealedColumn, str
   const headers = { names: ["x-key"], sealed: sealedBy(older, "headers"), fingerprints: ["old headers"] };
   const { view } = await world.watch("OUT-1", { accountId: account.id, endpoint: { givenSecret: secret, headers } });
   const source = {
+    by: null,
     id: newId("src", startMs),
     name: "shared",
     accountId: null,
@@ -35,15 +40,20 @@ async function fill(world: OpenWorld): Promise<Readonly<Record<SealedColumn, str
     sealedCredential: sealedBy(older, "token"),
     agentId: null,
     environment: null,
+    definition: null,
+    statusMap: null,
     maxPollsPerSecond: 1,
     nowMs: startMs,
   } as const;
   await world.store.setSource(source, null);
   await world.store.ensureHashKey("api_keys", sealedBy(older, "hash key"));
-  const claim = { id: "answer_of_a_hook", accountId: account.id, nowMs: startMs, expiresAtMs: startMs + day };
-  const request = { accountId: account.id, endpointId: view.endpoint?.id ?? "", sinceMs: 0, untilMs: 0, nowMs: startMs };
-  await world.store.underKey(claim).recover(request, () => ({ sealed: sealedBy(older, "answer"), deliveryId: null }));
+  const claim = claimWith({ id: "answer_of_a_hook", accountId: account.id, nowMs: startMs, expiresAtMs: startMs + day });
+  const request = { by: null, accountId: account.id, endpointId: view.endpoint?.id ?? "", sinceMs: 0, untilMs: 0, nowMs: startMs };
+  await world.store.underKey(claim).recover(request, () => ({ sealed: sealedBy(older, "answer"), deliveryId: null, watchIds: [] }));
+  const intent = placingDraft(account.id, startMs, { sealedRequest: sealedBy(older, "watch") });
+  await world.store.createPlacing(intent);
   return {
+    placing: intent.id,
     signing_key: account.id,
     secret: secret.id,
     headers: view.endpoint?.id ?? "",
@@ -77,7 +87,7 @@ export function sealedSuite(backend: StoreBackend): void {
       expect(await keysOf(world)).toEqual([older]);
       const { id: accountId } = await world.account("sealed");
       const secret = { ...secretDraft("default"), sealed: sealedBy(newer, "default") };
-      await world.store.setDefaultSecret({ accountId, secret, nowMs: startMs });
+      await world.store.setDefaultSecret({ by: null, accountId, secret, nowMs: startMs });
       expect(await keysOf(world)).toEqual([older, newer]);
     });
 
@@ -126,10 +136,10 @@ export function sealedSuite(backend: StoreBackend): void {
       const value = only(await list(world, "headers", older));
       const headers = { names: ["x-other"], sealed: sealedBy(older, "changed"), fingerprints: ["changed"] };
       const { id: accountId } = await world.account("sealed");
-      await world.store.patchEndpoint({ accountId, endpointId: ids.headers, patch: { headers }, nowMs: startMs });
+      await world.store.patchEndpoint({ by: null, accountId, endpointId: ids.headers, patch: { headers }, nowMs: startMs });
       expect(await world.store.replaceSealed([reseal(value)])).toBe(0);
       expect(only(await list(world, "headers", older)).sealed).toEqual(headers.sealed);
-      await world.store.patchEndpoint({ accountId, endpointId: ids.headers, patch: { headers: null }, nowMs: startMs });
+      await world.store.patchEndpoint({ by: null, accountId, endpointId: ids.headers, patch: { headers: null }, nowMs: startMs });
       expect(await list(world, "headers", older)).toEqual([]);
     });
 
@@ -139,7 +149,7 @@ export function sealedSuite(backend: StoreBackend): void {
       const givenSecret = { ...secretDraft("mine"), sealed: sealedBy(older, "mine") };
       const { view } = await world.watch("OUT-1", { endpoint: { givenSecret } });
       expect(await keysOf(world)).toEqual([older]);
-      await world.store.removeWatch({ accountId, watchId: view.watch.id, purge: true, nowMs: world.nowMs });
+      await world.store.removeWatch({ by: null, accountId, watchId: view.watch.id, purge: true, nowMs: world.nowMs });
       world.pass(31 * day);
       await world.store.deleteExpired({ beforeMs: world.nowMs - hour, nowMs: world.nowMs, limit: 10 });
       expect(await keysOf(world)).toEqual([]);

@@ -20,7 +20,7 @@ export function severalServersSuite(backend: StoreBackend): void {
       const { view } = await world.watch("OUT-0", { url: receiver });
       const { accountId } = view.watch;
       const endpointId = view.endpoint?.id ?? "";
-      await world.store.patchEndpoint({ accountId, endpointId, patch: { maxInFlight: 1 }, nowMs: world.nowMs });
+      await world.store.patchEndpoint({ by: null, accountId, endpointId, patch: { maxInFlight: 1 }, nowMs: world.nowMs });
       for (let n = 1; n < 10; n++) await world.watch(`OUT-${n}`, { url: receiver });
       const first = only((await world.see("OUT-0", "queued")).jobs);
       await world.release([first]);
@@ -94,7 +94,7 @@ export function severalServersSuite(backend: StoreBackend): void {
       await expect(dead.claim()).resolves.toMatchObject({ jobs: [] });
       await expect(dead.register("OUT-2")).rejects.toThrow(InstanceFencedError);
       await expect(
-        dead.store.claimManualRetry({ accountId: job.event.accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
+        dead.store.claimManualRetry({ by: null, accountId: job.event.accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }),
       ).rejects.toThrow(InstanceFencedError);
       expect((await world.store.getWatch(view.watch.accountId, view.watch.id))?.watch).toMatchObject({ status: "active", sequence: 1 });
       // Its call has no owner: the instance that registers a watch of it polls it.
@@ -123,7 +123,10 @@ export function severalServersSuite(backend: StoreBackend): void {
 /** `other` knows and owns the calls of `world` from now on. */
 async function passCalls(world: OpenWorld, other: Beside): Promise<void> {
   const calls = await world.store.loadWatchedCalls({ afterCallId: null, limit: 100 });
-  await world.store.releaseCalls(calls.map(({ callId }) => ({ callId, lastGoodPollAtMs: null })));
+  await world.store.releaseCalls(
+    calls.map(({ callId }) => ({ callId, lastGoodPollAtMs: null })),
+    "balance",
+  );
   for (const { callSid } of calls)
     expectKind(await other.register(callSid, { url: `https://also.example/${callSid}`, events: ["watch.lost"] }), "created");
 }

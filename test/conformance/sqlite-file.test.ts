@@ -13,6 +13,7 @@ storeSuite({
     return {
       open: (policy) => openSqliteStore({ path: join(folder, "ringback.db"), policy }),
       openSecond: null,
+      recount: null,
       dispose: () => rm(folder, { recursive: true }),
     };
   },

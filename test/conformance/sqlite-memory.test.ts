@@ -8,6 +8,7 @@ storeSuite({
   createDatabase: async () => ({
     open: (policy) => openSqliteStore({ path: ":memory:", policy }),
     openSecond: null,
+    recount: null,
     dispose: async () => undefined,
   }),
 });

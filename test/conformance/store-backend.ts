@@ -1,7 +1,7 @@
 import { afterEach } from "vitest";
 import type { DeliveryPolicy } from "../../src/domain/deliveries/retry-policy.ts";
-import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
-import { expectCountersRight } from "../harness/counters.ts";
+import type { CounterCorrection, ServiceStore } from "../../src/ports/stores/service-store.ts";
+import { expectCountersRight, expectNoCorrections } from "../harness/counters.ts";
 import { StoreWorld, testPolicy } from "../harness/store-drafts.ts";
 
 /** One database of its own. */
@@ -10,6 +10,8 @@ export type TestDatabase = {
   open(policy: DeliveryPolicy): Promise<ServiceStore>;
   /** Another server beside the one that is open, on the same database; null where there can be one only. */
   readonly openSecond: ((policy: DeliveryPolicy) => Promise<SecondServer>) | null;
+  /** Recounts beside the store, where a recount of the store opens a connection; `null`: the store recounts. */
+  readonly recount: (() => Promise<readonly CounterCorrection[]>) | null;
   dispose(): Promise<void>;
 };
 
@@ -32,6 +34,8 @@ export type StoreBackend = {
 export type OpenWorld = StoreWorld & {
   /** The server ends and another one starts. */
   restart(): Promise<void>;
+  /** Fails the test if a counter differs from the rows. */
+  expectCountersRight(): Promise<void>;
   /** Another server on the same database; where there can be none, the same once more: its callers race all the same. */
   beside(): Promise<Beside>;
 };
@@ -50,12 +54,14 @@ export function worlds(backend: StoreBackend): (policy?: Partial<DeliveryPolicy>
     const world = new StoreWorld(await database.open(policy));
     cleanups.push(async () => {
       try {
-        await expectCountersRight(world.store);
+        await countersRight();
       } finally {
         await world.store.close();
         await database.dispose();
       }
     });
+    const countersRight = () =>
+      database.recount === null ? expectCountersRight(world.store) : database.recount().then(expectNoCorrections);
     const restart = async () => {
       await world.store.close();
       world.store = await database.open(policy);
@@ -67,6 +73,6 @@ export function worlds(backend: StoreBackend): (policy?: Partial<DeliveryPolicy>
       cleanups.push(() => store.close());
       return Object.assign(new StoreWorld(store), { evict });
     };
-    return Object.assign(world, { restart, beside });
+    return Object.assign(world, { restart, beside, expectCountersRight: countersRight });
   };
 }

@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { decideAfterPoll, freshPollMemory } from "../../src/domain/calls/poll-decision.ts";
+import { sandboxPolling } from "../../src/simulator/sandbox-source.ts";
 import { maxEventsPerWatch } from "../../src/domain/calls/transition.ts";
+import type { CallChange } from "../../src/domain/calls/call.ts";
 import { encodeId } from "../../src/domain/ids.ts";
 import { day, expectKind, minute, only, second, startMs, statusChange, typesOf } from "../harness/store-drafts.ts";
 import { worlds } from "./store-backend.ts";
@@ -9,6 +12,33 @@ import type { StoreBackend } from "./store-backend.ts";
 export function transitionsSuite(backend: StoreBackend): void {
   describe("transitions", () => {
     const open = worlds(backend);
+
+    it("end a watch of a SID that is not found after its own grace, however often another account watches the SID", async () => {
+      const world = await open();
+      const other = await world.account("other");
+      const { view } = await world.watch("OUT-1");
+      const mine = async () => (await world.store.getWatch(view.watch.accountId, view.watch.id))?.watch;
+      const policy = { ...sandboxPolling, notFoundGraceMs: 30 * second };
+      let memory = freshPollMemory;
+      for (let passedMs = 0; (await mine())?.status === "active"; passedMs += second) {
+        expect(passedMs).toBeLessThanOrEqual(31 * second);
+        if (passedMs % (5 * second) === 0) await world.watch("OUT-1", { accountId: other.id, url: `https://other.example/${passedMs}` });
+        const { status, oldestWatchAtMs, youngestWatchAtMs, earliestDeadlineAtMs } = world.call("OUT-1");
+        const decision = decideAfterPoll(
+          { status, memory, oldestWatchAtMs, youngestWatchAtMs, earliestDeadlineAtMs },
+          { kind: "not_found" },
+          { nowMs: world.nowMs, corroboratedAtMs: world.nowMs, jitter: 0 },
+          policy,
+        );
+        ({ memory } = decision);
+        if (decision.changes.length > 0) await world.commit("OUT-1", decision.changes);
+        world.pass(second);
+      }
+      expect(await mine()).toMatchObject({ status: "ended", endReason: "not_found" });
+      const { data } = await world.store.listWatches({ accountId: other.id, status: "active", callSid: null, limit: 10, cursor: null });
+      // Of the others, those that are younger than their grace.
+      expect(data.length).toBeGreaterThan(4);
+    });
 
     it("notifies every active watch, each with its own sequence", async () => {
       const world = await open();
@@ -45,6 +75,7 @@ export function transitionsSuite(backend: StoreBackend): void {
         observedAtMs: world.nowMs,
         observedAfterMs: world.nowMs - 1000,
         metadata: { lead: "7" },
+        details: null,
       });
     });
 
@@ -82,11 +113,41 @@ export function transitionsSuite(backend: StoreBackend): void {
       expect(typesOf(await world.drain())).toEqual([]);
     });
 
+    it("keeps the details of a call, for late watches, endings and readers", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1");
+      const details = '{"duration_s":7,"name":"é"}';
+      await world.commit("OUT-1", [{ ...statusChange("calling"), details } as CallChange]);
+      const later = '{"duration_s":9,"name":null}';
+      const { call } = await world.commit("OUT-1", [{ kind: "note", reason: "", details: later }]);
+      expect(call?.status.details).toBe(later);
+      const late = await world.watch("OUT-1", { url: "https://late.example/" });
+      await world.commit("OUT-1", [], { confirmed: true });
+      await world.commit("OUT-1", [{ kind: "end", endReason: "lost", spares: null }]);
+      const detailsOf = async (watch: { readonly id: string; readonly accountId: string }) => {
+        const page = await world.store.listWatchEvents({ accountId: watch.accountId, watchId: watch.id, limit: 9, cursor: null });
+        return page?.data.map(({ event }) => [event.type, "details" in event.data ? event.data.details : undefined]);
+      };
+      expect(await detailsOf(view.watch)).toEqual([
+        ["call.calling", details],
+        ["watch.lost", later],
+      ]);
+      expect(await detailsOf(late.view.watch)).toEqual([
+        ["call.calling", later],
+        ["watch.lost", later],
+      ]);
+      const { accountId } = view.watch;
+      expect(await world.store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" })).toMatchObject({
+        status: { details: later },
+      });
+      expect((await world.store.getWatch(accountId, view.watch.id))?.call.details).toBe(later);
+    });
+
     it("notes another reason without an event", async () => {
       const world = await open();
       await world.watch("OUT-1");
       await world.see("OUT-1", "queued", "one");
-      const { call, notices } = await world.commit("OUT-1", [{ kind: "reason", reason: "two" }]);
+      const { call, notices } = await world.commit("OUT-1", [{ kind: "note", reason: "two", details: null }]);
       expect(notices).toEqual([]);
       expect(call?.status).toMatchObject({ status: "queued", reason: "two", observedAtMs: startMs });
     });
@@ -209,7 +270,7 @@ export function transitionsSuite(backend: StoreBackend): void {
         const world = await open();
         const { view } = await world.watch("OUT-1");
         await world.watch("OUT-1", { url: "https://stays.example/" });
-        const removal = { accountId: view.watch.accountId, watchId: view.watch.id, purge: false, nowMs: world.nowMs };
+        const removal = { by: null, accountId: view.watch.accountId, watchId: view.watch.id, purge: false, nowMs: world.nowMs };
         const [, committed] = await Promise.all([
           world.store.removeWatch(removal),
           world.store.commitCall(world.commitOf("OUT-1", [statusChange("queued")])),

@@ -12,7 +12,7 @@ const disabled = { state: "disabled", reason: "failing", pausedUntilMs: null } a
 
 describe("explainWatch", () => {
   const active = { status: "active", endReason: null, expiresAtMs: nowMs + 86_400_000, endedAtMs: null } as const;
-  const unseen = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+  const unseen = { status: null, reason: "", details: null, terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
   const calling = { ...unseen, status: "calling", observedAtMs: nowMs, lastGoodPollAtMs: nowMs };
   const until = "until 2026-11-25T12:00:00.000Z";
 

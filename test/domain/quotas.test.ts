@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { accountLimitEntries, checkQuota, describeQuota, mapAccountLimits } from "../../src/domain/quotas.ts";
 import type { QuotaName } from "../../src/domain/quotas.ts";
 
-const quotas = { maxActiveWatches: 2, maxEndpoints: 1, maxHooks: 0 };
+const quotas = { maxActiveWatches: 2, maxWatchesPerCall: 0, maxEndpoints: 1, maxHooks: 0 };
 
 describe("checkQuota", () => {
   test.each<[quota: QuotaName, used: number, exceeded: boolean]>([
@@ -28,10 +28,12 @@ test("defaults of the contract", () => {
   expect(mapAccountLimits(({ variable, defaultLimit }) => [variable, defaultLimit])).toEqual({
     apiMaxPerSecond: ["API_MAX_PER_SECOND", 1000],
     maxActiveWatches: ["ACCOUNT_MAX_ACTIVE_WATCHES", 200_000],
+    maxWatchesPerCall: ["ACCOUNT_MAX_WATCHES_PER_CALL", 100],
     maxEndpoints: ["ACCOUNT_MAX_ENDPOINTS", 50_000],
     maxHooks: ["ACCOUNT_MAX_HOOKS", 100],
     manualMaxInFlight: ["ACCOUNT_MANUAL_MAX_IN_FLIGHT", 4],
     maxWaitingRequests: ["ACCOUNT_MAX_WAITING_REQUESTS", 1000],
+    maxStoredAnswersMib: ["ACCOUNT_MAX_STORED_ANSWERS_MIB", 512],
   });
 });
 

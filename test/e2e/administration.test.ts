@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { copyFile, readdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { FakeClock } from "../harness/fake-clock.ts";
 import { bodyOf, collectingReceiver } from "../harness/receivers/collecting-receiver.ts";
 import type { Client } from "../harness/service/client.ts";
 import { fastPolling, signingSecret } from "../harness/service/environment.ts";
 import { eventually } from "../harness/service/eventually.ts";
-import { prepareService, startService } from "../harness/service/service.ts";
+import { prepareService, startService, temporaryFolder } from "../harness/service/service.ts";
 import type { CreatedKey } from "../harness/service/service.ts";
 import { ServiceWorld } from "../harness/service/service-world.ts";
 import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
@@ -98,8 +98,11 @@ test("the encryption key is changed while the service goes on delivering", { tim
   const [older, newer] = [randomBytes(32).toString("base64"), randomBytes(32).toString("base64")];
   const upstream = await simulatedUpstream({ authToken: "token" });
   const receiver = await collectingReceiver();
-  const service = await startService({ as: "process", environment: { ...fastPolling, RINGBACK_ENCRYPTION_KEY: older } });
-  const { client } = await service.createAccount("acme");
+  const database = { url: `sqlite:${join(await temporaryFolder(), "ringback.db")}` };
+  const start = (keys: string) => startService({ database, environment: { ...fastPolling, RINGBACK_ENCRYPTION_KEY: keys } });
+  let service = await start(older);
+  const { key } = await service.createAccount("acme");
+  let client = service.clientOf(key);
   await service.command(["source", "set", "crm", "--base-url", upstream.url, "--credential", "token"]);
   const callSid = upstream.trigger({ scenario: queuedForEver });
   const watch = (path: string) => ({
@@ -118,14 +121,16 @@ test("the encryption key is changed while the service goes on delivering", { tim
   await expect(service.command(["reencrypt"], { RINGBACK_ENCRYPTION_KEY: `${newer},${older}` })).rejects.toThrow(
     /the running service does not have the key/,
   );
-  expect(await service.stop()).toBe(0);
-  await service.start({ RINGBACK_ENCRYPTION_KEY: `${newer},${older}` });
+  await service.stop();
+  service = await start(`${newer},${older}`);
+  client = service.clientOf(key);
   const resealing = service.command<{ total: number; remaining_key_ids: string[] }>(["reencrypt"]);
   for (let n = 0; n < 20; n++) expect((await client.post("/v1/watches", watch(`during-${n}`))).status).toBe(201);
   expect(await resealing).toMatchObject({ remaining_key_ids: [] });
   await receiver.until(() => receiver.deliveries.length === 21);
-  expect(await service.stop()).toBe(0);
-  await service.start({ RINGBACK_ENCRYPTION_KEY: newer });
+  await service.stop();
+  service = await start(newer);
+  client = service.clientOf(key);
   upstream.script(callSid, { scenario: [{ atMs: 0, status: "success" }] });
   await receiver.until(() => receiver.deliveries.length >= 42);
   const last = receiver.deliveries.slice(21);
@@ -135,17 +140,18 @@ test("the encryption key is changed while the service goes on delivering", { tim
     expect(headers["x-gate"]).toBe(`open ${path.slice(1)}`);
   }
   expect((await client.post("/v1/watches", watch("first"))).status).toBe(200);
-  expect(await service.stop()).toBe(0);
-  await expect(service.start({ RINGBACK_ENCRYPTION_KEY: older })).rejects.toThrow(/sealed with the key [0-9a-f]{16}/);
+  await service.stop();
+  await expect(start(older)).rejects.toThrow(/sealed with the key [0-9a-f]{16}/);
 });
 
 test("a backup made while the service works is a database that the service can go on with", { timeout: 90_000 }, async () => {
   const upstream = await simulatedUpstream();
   const receiver = await collectingReceiver();
   const environment = { ...upstream.environment("polyai-legacy"), ...fastPolling };
-  const service = await startService({ as: "process", environment });
-  const folder = dirname(service.databasePath);
-  const { client } = service;
+  const folder = await temporaryFolder();
+  const database = { url: `sqlite:${join(folder, "ringback.db")}` };
+  let service = await startService({ database, environment });
+  let { client } = service;
   const sids = Array.from({ length: 200 }, () => upstream.trigger({ scenario: queuedForEver }));
   const register = (some: readonly string[]) =>
     client.post("/v1/watches/batch", {
@@ -158,10 +164,11 @@ test("a backup made while the service works is a database that the service can g
     ...Array.from({ length: 10 }, (_, n) => register(sids.slice(100 + n * 10, 110 + n * 10))),
   ]);
   expect(backup.encryption_key.origin).toBe(join(folder, "encryption.key"));
-  expect(await service.stop()).toBe(0);
+  await service.stop();
   for (const name of await readdir(folder)) expect(name).not.toMatch(/^\.copy/);
   await copyFile(file, service.databasePath);
-  await service.start();
+  service = await startService({ database, environment });
+  ({ client } = service);
   const { body } = await client.get("/v1/watches?limit=200&status=active");
   const watched = (body["data"] as readonly { readonly call_sid: string }[]).map(({ call_sid }) => call_sid);
   expect(watched.length).toBeGreaterThanOrEqual(100);

@@ -66,14 +66,14 @@ test("every shape has its keys, all of them always there", async () => {
   expect(keysOf((await send("POST", `/v1/endpoints/${String(made["endpoint_id"])}/test`)).body)).toEqual(keys(attemptKeys));
 
   const endpointKeys =
-    "id url format request hooks headers signatures late max_in_flight max_per_second state reason since paused_until last_success_at backlog oldest_due_at explain created_at";
+    "id url format request hooks headers signatures late max_in_flight max_per_second state reason since paused_until last_success_at success_rate backlog oldest_due_at explain created_at";
   for (const endpoint of await list("/v1/endpoints")) expect(keysOf(endpoint)).toEqual(keys(endpointKeys));
   expect(await get(`/v1/endpoints/${String(made["endpoint_id"])}`)).toMatchObject({ max_in_flight: 32, max_per_second: null, since: null });
   for (const source of await list("/v1/sources"))
-    expect(keysOf(source)).toEqual(keys("name kind state reason since last_good_poll_at interval_ms"));
+    expect(keysOf(source)).toEqual(keys("name kind state reason since last_good_poll_at interval_ms last_unknown_status"));
   expect(keysOf(await get(`/v1/calls/${callSid}`))).toEqual(keys("call_sid source status reason terminal observed_at details"));
   const me = await get("/v1/me");
-  expect(keysOf(me)).toEqual(keys("id name public_key limits retention_days"));
+  expect(keysOf(me)).toEqual(keys("id name public_key key limits retention_days"));
   expect(me["public_key"]).toMatch(/^whpk_/);
 });
 
@@ -129,20 +129,29 @@ test("a page goes on where it ended, even if items are added meanwhile", async (
   }
 });
 
-test("a watch is deleted twice, and purged with its events", async () => {
+test("a watch is deleted twice, and purged with its events and the answers stored for repeats", async () => {
   const { get, send, list, heldCall, url } = await world();
   const { callSid } = heldCall();
-  const watch = (await send("POST", "/v1/watches", { call_sid: callSid, callback_url: url })).body;
+  const body = { call_sid: callSid, callback_url: url };
+  const keyed = (path: string, given?: unknown) => send("POST", path, given, { "idempotency-key": "key" });
+  const watch = (await keyed("/v1/watches", body)).body;
+  await keyed("/v1/watches/batch", { watches: [body, body] });
   const path = `/v1/watches/${String(watch["id"])}`;
   await get(`${path}?wait=30&sequence=0`);
   const waiting = get(`${path}?wait=30`);
   for (let again = 0; again < 2; again++) expect((await send("DELETE", path)).status).toBe(204);
   for (const view of [await waiting, await get(path)]) expect(view).toMatchObject({ status: "canceled", end_reason: "deleted" });
   const [event] = await list(`${path}/events`);
+  expect((await keyed("/v1/watches", body)).body).toEqual(watch);
   expect((await send("DELETE", `${path}?purge=true`)).status).toBe(204);
   for (const gone of [path, `${path}/events`, `/v1/events/${String(event?.["id"])}`]) expect((await send("GET", gone)).status).toBe(404);
   expect((await send("DELETE", `${path}?purge=true`)).status).toBe(404);
   expect(await list("/v1/events")).toEqual([]);
+  const repeats = [await keyed("/v1/watches/batch", { watches: [body, body] }), await keyed("/v1/watches", body)];
+  for (const { headers, text } of repeats) {
+    expect(headers["idempotency-replayed"]).toBeUndefined();
+    expect(text).not.toContain(String(watch["id"]));
+  }
 });
 
 test("while a 429 is obeyed its endpoint reads paused, why, since when and until when", async () => {

@@ -25,7 +25,9 @@ test("one line for every attempt: ids, host, attempt of how many, code or error,
     written()
       .map((line) => JSON.parse(line) as Line)
       .filter(({ msg }) => msg === "delivery.attempted");
-  const { body: watch } = await service.client.post("/v1/watches", {
+  const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+  const registration = {
     call_sid: "OUT-sandbox-slow-logged",
     source: "sandbox",
     events: ["call.queued"],
@@ -33,7 +35,8 @@ test("one line for every attempt: ids, host, attempt of how many, code or error,
     headers: { "x-api-key": secrets.header },
     metadata: { note: secrets.metadata },
     signing_secret: secrets.signing,
-  });
+  };
+  const { body: watch } = await service.client.post("/v1/watches", registration, trace);
   const attempts = await eventually(attempted, ({ length }) => length === 3);
 
   const { body: list } = await service.client.get(`/v1/deliveries?watch_id=${String(watch["id"])}`);
@@ -58,9 +61,25 @@ test("one line for every attempt: ids, host, attempt of how many, code or error,
       duration_ms: expect.any(Number) as number,
       decision: ["retry", "retry", "delivered"][index],
       delivery_status: ["pending", "pending", "delivered"][index],
+      trace_id: traceId,
       next_attempt_at: index === 2 ? null : (expect.stringMatching(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/) as string),
     });
   expect(receiver.received).toHaveLength(3);
   for (const secret of [...Object.values(secrets), secrets.signing.replace("whsec_", ""), apiKey])
     for (const line of written()) expect(line).not.toContain(secret);
+  // Each attempt is a span of its own in the trace of the registration, and the event has nothing of it.
+  const spans = receiver.received.map(({ headers }) => /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(headers["traceparent"] ?? ""));
+  expect(spans.map((span) => span?.[1])).toEqual([traceId, traceId, traceId]);
+  expect(new Set(spans.map((span) => span?.[2])).size).toBe(3);
+  for (const { body } of receiver.received) expect(body).not.toContain(traceId);
+  const { body: event } = await service.client.get(`/v1/events/${String(delivery?.["event_id"])}`);
+  expect(JSON.stringify([event, watch])).not.toContain(traceId);
+  const own = { traceparent: "of the endpoint" };
+  const withHeader = { ...registration, call_sid: "OUT-sandbox-slow-own", callback_url: receiver.url("/own"), headers: own };
+  await service.client.post("/v1/watches", withHeader, trace);
+  const untraced = { ...registration, call_sid: "OUT-sandbox-slow-untraced", callback_url: receiver.url("/untraced") };
+  await service.client.post("/v1/watches", untraced, { traceparent: `00-${traceId}-0000000000000000-01` });
+  await receiver.arrived(5);
+  const headersAt = (path: string) => receiver.received.find((callback) => callback.path === path)?.headers;
+  expect([headersAt("/own")?.["traceparent"], headersAt("/untraced")?.["traceparent"]]).toEqual([own.traceparent, undefined]);
 });

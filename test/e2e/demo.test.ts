@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
+import { compileCache } from "../harness/run/compile-cache.ts";
 
 const root = new URL("../..", import.meta.url);
 
@@ -14,7 +15,7 @@ async function startDemo(...flags: string[]) {
   const folder = await mkdtemp(join(tmpdir(), "ringback-demo-test-"));
   const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/cli/demo.ts", ...flags], {
     cwd: root,
-    env: { TMPDIR: folder },
+    env: { ...compileCache, TMPDIR: folder },
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(async () => {

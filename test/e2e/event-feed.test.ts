@@ -1,12 +1,18 @@
+import { copyFile, rm } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
+import { fastPolling } from "../harness/service/environment.ts";
+import { startService } from "../harness/service/service.ts";
 import { ServiceWorld } from "../harness/service/service-world.ts";
 import type { Json } from "../harness/service/client.ts";
 import { second } from "../harness/store-drafts.ts";
+import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 type Feed = {
   readonly data: readonly (Json & { readonly id: string; readonly type: string; readonly data: Json })[];
   readonly next_cursor: string;
 };
+
+const idsOf = ({ data, next_cursor }: Feed) => [data.map(({ id }) => id), next_cursor];
 
 const feed = (service: ServiceWorld, query: string) => service.get<Feed>(`/v1/events?${query}`);
 
@@ -94,5 +100,49 @@ describe("wait", () => {
     expect((await forTest).data.map(({ type }) => type)).toEqual(["endpoint.test"]);
     await service.watch(broken.url());
     expect((await forExhausted).data.map(({ type }) => type)).toEqual(["delivery.exhausted"]);
+  });
+});
+
+describe("a backup that is restored", () => {
+  test("refuses cursors past it and keeps older ones", { timeout: 60_000 }, async () => {
+    // Timeline: one call has an event, the backup, a second call has one, the backup is put back, a third call has one.
+    const simulator = await simulatedUpstream();
+    const environment = { POLYAI_BASE_URL: simulator.url, POLYAI_AUTH_TOKEN: "any", ...fastPolling };
+    const service = await startService({ as: "process", environment });
+    const { client, databasePath } = service;
+    const watch = async () => {
+      const callSid = simulator.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
+      const body = { call_sid: callSid, callback_url: "http://127.0.0.1:9/none" };
+      expect((await client.post("/v1/watches", body)).status).toBe(201);
+      return body;
+    };
+    const read = async (query: string) => {
+      const { status, body } = await client.get(`/v1/events?${query}`);
+      return { status, body: body as unknown as Feed & { readonly type: string; readonly detail: string } };
+    };
+    await watch();
+    const before = (await read("wait=30")).body.next_cursor;
+    await service.command(["backup", `${databasePath}.copy`]);
+    await watch();
+    const past = (await read(`wait=30&after=${before}`)).body;
+    expect(past.data).toHaveLength(1);
+    await service.stop();
+    for (const suffix of ["", "-wal", "-shm"]) await rm(databasePath + suffix, { force: true });
+    await copyFile(`${databasePath}.copy`, databasePath);
+    await service.start();
+
+    const third = await watch();
+    const gone = await read(`wait=30&after=${past.next_cursor}`);
+    expect(gone).toMatchObject({ status: 409, body: { type: "urn:ringback:problem:cursor-gone" } });
+    expect(gone.body.detail).toContain("since");
+    const next = (await read(`wait=30&after=${before}`)).body;
+    expect(next.data.map(({ data }) => data["call_sid"])).toEqual([third.call_sid]);
+    const all = (await read("since=2020-01-01T00:00:00Z")).body;
+    expect(all.data).toHaveLength(2);
+    expect((await read(`after=${past.next_cursor}&since=2020-01-01T00:00:00Z`)).status).toBe(409);
+    const latest = (await read("after=latest")).body;
+    expect(latest).toEqual({ data: [], next_cursor: next.next_cursor });
+    // Attempts go on meanwhile.
+    expect(idsOf((await read("after=")).body)).toEqual(idsOf(all));
   });
 });

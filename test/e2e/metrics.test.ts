@@ -2,11 +2,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
+import { placingOutcomes } from "../../src/domain/calls/placing.ts";
 import { watchStatuses } from "../../src/domain/calls/watch.ts";
 import { pollFailures } from "../../src/domain/calls/call.ts";
 import { attemptDecisions } from "../../src/domain/deliveries/attempt.ts";
 import { deliveryStatuses } from "../../src/domain/deliveries/delivery.ts";
-import { watchEventTypes } from "../../src/domain/events/event.ts";
+import { eventTypes } from "../../src/domain/events/event.ts";
 import { freePort } from "../../src/cli/demo/service-process.ts";
 import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { scrape, valueOf } from "../harness/service/metrics-scrape.ts";
@@ -20,11 +21,16 @@ const isProven = { source: "default", state: "ok" };
 const promised: Readonly<Record<string, readonly string[]>> = {
   ringback_watches: ["status"],
   ringback_polls_total: ["outcome"],
+  ringback_placings_total: ["outcome"],
   ringback_poll_lag_seconds_count: [],
   ringback_poll_interval_seconds: ["source"],
+  ringback_detection_delay_seconds: ["source", "schedule"],
   ringback_source_state: ["source", "state"],
   ringback_events_total: ["type"],
   ringback_deliveries: ["status"],
+  ringback_endpoints: ["state"],
+  ringback_log_lines_dropped_total: [],
+  ringback_unknown_statuses_total: ["source"],
   ringback_delivery_attempts_total: ["outcome"],
   ringback_delivery_latency_seconds_count: [],
   ringback_oldest_due_delivery_seconds: [],
@@ -50,18 +56,20 @@ const zero = (values: readonly string[]) => values.map((value) => [value, 0]);
 
 test("every series whose labels are a closed set is 0 at the first scrape", async () => {
   const metricsPort = await freePort();
-  await startService({ as: "process", environment: { METRICS_PORT: String(metricsPort) } });
+  await startService({ environment: { METRICS_PORT: String(metricsPort) } });
   const samples = await scrape(metricsPort);
   const seriesOf = (name: string, label: string) =>
     samples.filter((sample) => sample.name === name).map(({ labels, value }) => [labels[label], value]);
   expect(seriesOf("ringback_polls_total", "outcome")).toEqual(
     zero(["unchanged", "transition", "not_found", "rejected", "unauthorized", "rate_limited", ...pollFailures]),
   );
-  expect(seriesOf("ringback_events_total", "type")).toEqual(zero(watchEventTypes));
+  expect(seriesOf("ringback_placings_total", "outcome")).toEqual(zero(placingOutcomes));
+  expect(seriesOf("ringback_events_total", "type")).toEqual(zero(eventTypes));
   expect(seriesOf("ringback_delivery_attempts_total", "outcome")).toEqual(zero(attemptDecisions));
   expect(seriesOf("ringback_endpoints_disabled_total", "reason")).toEqual(zero(["gone", "failing"]));
   expect(seriesOf("ringback_watches", "status")).toEqual(zero(watchStatuses));
   expect(seriesOf("ringback_deliveries", "status")).toEqual(zero(deliveryStatuses));
+  expect(seriesOf("ringback_endpoints", "state")).toEqual(zero(["enabled", "paused", "disabled"]));
   for (const name of ["ringback_clock_steps_total", "ringback_counter_corrections_total", "ringback_blocked_addresses_total"])
     expect(valueOf(samples, name), name).toBe(0);
   for (const name of [
@@ -85,20 +93,23 @@ test("every promised metric is there, with its labels, and says what happened", 
   onTestFinished(() => receiver.close());
   const metricsPort = await freePort();
   const service = await startService({
-    as: "process",
+    database: "sqlite-file",
     environment: { ...simulator.environment("polyai-legacy"), ...fastPolling, METRICS_PORT: String(metricsPort) },
   });
   const scenario = [
     { atMs: 0, status: "queued" },
     { atMs: 500, status: "success" },
   ];
-  for (const path of ["/crm", "/gone"])
-    await service.client.post("/v1/watches", {
-      call_sid: simulator.trigger({ scenario }),
+  const watch = (callSid: string, path: string) =>
+    service.client.post("/v1/watches", {
+      call_sid: callSid,
       callback_url: `${receiver.url}${path}`,
       signing_secret: signingSecret,
       metadata: { lead_id: "a-lead-of-ours" },
     });
+  const callSid = simulator.trigger({ scenario });
+  await watch(callSid, "/crm");
+  await watch(simulator.trigger({ scenario }), "/gone");
   await settled.promise;
   let samples = await scrape(metricsPort);
   // The state of a source is noted once a second.
@@ -126,6 +137,8 @@ test("every promised metric is there, with its labels, and says what happened", 
     ["ringback_delivery_latency_seconds_count", {}, 2],
     ["ringback_source_state", { source: "default", state: "suspended" }, 0],
     ["ringback_poll_interval_seconds", { source: "default" }, 0.1],
+    ["ringback_detection_delay_seconds", { source: "sandbox", schedule: "learned" }, 0.25],
+    ["ringback_detection_delay_seconds", { source: "sandbox", schedule: "even" }, 0.25],
     ["ringback_instances", {}, 1],
     ["ringback_store_reachable", {}, 1],
     ["ringback_build_info", {}, 1],
@@ -133,6 +146,16 @@ test("every promised metric is there, with its labels, and says what happened", 
   ];
   for (const [name, labels, value] of expected) expect(valueOf(samples, name, labels), `${name} ${JSON.stringify(labels)}`).toBe(value);
   expect(valueOf(samples, "ringback_store_bytes")).toBeGreaterThan(4096);
+
+  // The registration itself commits the event of a call that has ended, and a test commits its own.
+  const late = await watch(callSid, "/late");
+  await service.client.post(`/v1/endpoints/${String(late.body["endpoint_id"])}/test`);
+  samples = await scrape(metricsPort);
+  for (const [type, count] of [
+    ["call.success", 2],
+    ["endpoint.test", 1],
+  ] as const)
+    expect(valueOf(samples, "ringback_events_total", { type }), type).toBe(count);
   expect(JSON.stringify(samples)).not.toMatch(/OUT-|http:|127\.0\.0\.1|wch_|ep_|acc_|a-lead-of-ours|whsec_/);
 });
 
@@ -148,7 +171,7 @@ test("an upstream whose clock is two minutes away makes the service degraded, an
   const metricsPort = await freePort();
   const upstreamOf = { POLYAI_BASE_URL: `http://127.0.0.1:${port}`, POLYAI_AUTH_TOKEN: "any" };
   const environment = { ...upstreamOf, ...fastPolling, METRICS_PORT: String(metricsPort) };
-  const service = await startService({ as: "process", environment });
+  const service = await startService({ environment });
   const { body } = await service.client.post("/v1/watches", { call_sid: "OUT-1", callback_url: "http://127.0.0.1:9/" });
   await service.client.get(`/v1/watches/${String(body["id"])}?wait=10&sequence=0`);
   expect(await service.client.get("/readyz")).toMatchObject({

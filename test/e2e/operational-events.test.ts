@@ -32,14 +32,19 @@ describe("an operational event goes to the hooks that name it", () => {
       endpoint_id: delivery.endpoint_id,
       delivery_id: delivery.id,
       hook_ids: null,
+      watch_id: null,
+      call_sid: null,
+      placing_id: null,
+      key_id: null,
       source: null,
       state: "exhausted",
       reason: "status",
+      idempotency_key: null,
       observed_at: exhausted.settled_at,
     };
     expect(naming.received.map((callback) => [callback.path, jsonOf(callback)]).toSorted()).toEqual([
       ["/flat", { id: naming.received[0]?.headers["webhook-id"], type: "delivery.exhausted", timestamp: exhausted.settled_at, ...data }],
-      ["/standard", { type: "delivery.exhausted", timestamp: exhausted.settled_at, data }],
+      ["/standard", { type: "delivery.exhausted", timestamp: exhausted.settled_at, data: { ...data, metadata: null } }],
     ]);
     // One event, however many hooks name it.
     expect(new Set(naming.received.map(({ headers }) => headers["webhook-id"])).size).toBe(1);
@@ -60,6 +65,33 @@ describe("an operational event goes to the hooks that name it", () => {
     expect(naming.received.map((callback) => jsonOf(callback))).toMatchObject([
       { type: "endpoint.disabled", data: { endpoint_id: gone.endpoint_id, delivery_id: null, state: "disabled", reason: "gone" } },
       { type: "endpoint.disabled", data: { endpoint_id: failing.endpoint_id, state: "disabled", reason: "failing" } },
+    ]);
+  });
+
+  test("endpoint.failing, endpoint.recovered and call.overdue", async () => {
+    const service = await ServiceWorld.start({
+      RETRY_SCHEDULE: "0s,1m,1m,1m,1m",
+      ENDPOINT_FAILING_AFTER_MS: "60000",
+      CALL_OVERDUE_AFTER_MS: "1000",
+    });
+    let status = 500;
+    const broken = await service.receive(() => status);
+    const naming = await service.receive();
+    await hook(service, naming.url(), ["endpoint.failing", "endpoint.recovered", "call.overdue"]);
+    const { endpoint_id } = await service.firstAttempt(broken.url());
+    await service.pass(6 * second);
+    for (let n = 0; n < 3; n++) await service.leap(80 * second);
+    status = 200;
+    await service.leap(80 * second);
+    const { data } = await service.get<{ data: readonly Json[] }>("/v1/watches");
+    const { id: watch_id, call_sid } = data[0] ?? {};
+    const nothing = { delivery_id: null, hook_ids: null, placing_id: null, key_id: null, metadata: null, idempotency_key: null };
+    const overdue = { endpoint_id: null, watch_id, call_sid, source: "sandbox", state: "overdue", reason: null };
+    const ofEndpoint = { endpoint_id, watch_id: null, call_sid: null, source: null };
+    expect(naming.received.map((callback) => jsonOf(callback))).toMatchObject([
+      { type: "call.overdue", data: { ...nothing, ...overdue } },
+      { type: "endpoint.failing", data: { ...nothing, ...ofEndpoint, state: "failing", reason: "status" } },
+      { type: "endpoint.recovered", data: { ...nothing, ...ofEndpoint, state: "recovered", reason: null } },
     ]);
   });
 
@@ -91,7 +123,9 @@ describe("operational events end somewhere", () => {
     const calls = 14;
     for (let n = 0; n < calls; n++) await service.watch(null, { events: null });
     await service.pass(5 * second);
-    const { data } = await service.get<{ data: readonly { type: string; data: Json }[] }>("/v1/events?limit=200");
+    const { data } = await service.get<{ data: readonly { type: string; data: Json }[] }>(
+      `/v1/events?limit=200&type=${operational.join(",")}`,
+    );
     const types = data.map(({ type }) => type).filter((type) => operational.includes(type));
     // Each delivery of a call's event that was given up makes one, and each endpoint that was disabled one.
     const deliveries = await service.deliveriesOf("");

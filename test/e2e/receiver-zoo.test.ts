@@ -246,13 +246,16 @@ describe("a malformed answer", () => {
     expect(delivery).toMatchObject({ status: "delivered", attempts: [{ status_code: 200, response_excerpt: "ok" }] });
   });
 
-  test("whose status is 410 disables the endpoint", async () => {
-    const service = await ServiceWorld.start();
-    const receiver = await answering("HTTP/1.1 410 Gone\r\nx y: z\r\ntransfer-encoding: chunked\r\n\r\nnot chunked");
-    const delivery = await service.firstAttempt(receiver.url);
-    expect(delivery).toMatchObject({ status: "failed", attempts: [{ status_code: 410, error: { code: "gone" }, decision: "gone" }] });
-    expect(await service.endpoint(delivery.endpoint_id)).toMatchObject({ state: "disabled", reason: "gone" });
-  });
+  test.each(["x y: z\r\ntransfer-encoding: chunked", "content-length: 2, x"])(
+    "whose status is 410 disables the endpoint: %j",
+    async (fields) => {
+      const service = await ServiceWorld.start();
+      const receiver = await answering(`HTTP/1.1 410 Gone\r\n${fields}\r\n\r\nnot chunked`);
+      const delivery = await service.firstAttempt(receiver.url);
+      expect(delivery).toMatchObject({ status: "failed", attempts: [{ status_code: 410, error: { code: "gone" }, decision: "gone" }] });
+      expect(await service.endpoint(delivery.endpoint_id)).toMatchObject({ state: "disabled", reason: "gone" });
+    },
+  );
 
   test("whose status is 429 pauses the endpoint for its Retry-After", async () => {
     const service = await ServiceWorld.start();

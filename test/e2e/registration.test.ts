@@ -32,6 +32,27 @@ test("the answer to a watch holds the status of a call polled within the last mi
   expect((await watch(callSid, "/3")).body).toMatchObject({ sequence: 1, call: { status: "calling" } });
 });
 
+test("a client without a hook says null to read the feed, in a watch, a batch and a call; left out it is refused with both ways", async () => {
+  const { client } = await watching();
+  const call = { source: "sandbox", call: { scenario: "success" } };
+  const [errors, both] = [[{ pointer: "/callback_url" }], expect.stringMatching(/hook.*URL.*null/) as string];
+  const missing = { status: 422, body: { errors: errors.map((error) => ({ ...error, detail: both })) } };
+  expect(await client.post("/v1/watches", { call_sid: "OUT-1" })).toMatchObject(missing);
+  expect(await client.post("/v1/calls", call, { "idempotency-key": "a" })).toMatchObject(missing);
+  const batch = await client.post("/v1/watches/batch", { watches: [{ call_sid: "OUT-1" }, { call_sid: "OUT-2", callback_url: null }] });
+  expect(batch.body).toMatchObject({
+    results: [
+      { status: 422, problem: missing.body },
+      { status: 201, watch: { callback_url: null } },
+    ],
+  });
+  expect((await client.post("/v1/watches", { call_sid: "OUT-1", callback_url: null })).status).toBe(201);
+  expect((await client.post("/v1/calls", { ...call, callback_url: null }, { "idempotency-key": "b" })).status).toBe(201);
+  await client.post("/v1/hooks", { url: "http://127.0.0.1:9/hook" });
+  expect((await client.post("/v1/watches", { call_sid: "OUT-3" })).status).toBe(201);
+  expect((await client.post("/v1/calls", call, { "idempotency-key": "c" })).status).toBe(201);
+});
+
 test("a source whose interval would exceed half an hour accepts no new call, but every watch on a call that it polls", async () => {
   // Setup: a poll every 100 s, so that 18 calls take half an hour.
   const { watch, batch } = await watching({ POLYAI_MAX_POLLS_PER_SECOND: "0.01" });

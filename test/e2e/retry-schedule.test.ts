@@ -76,7 +76,7 @@ describe("the default schedule", () => {
     status = 200;
     expect(await retry(service, first.id)).toBe(202);
     expect(await service.delivery(first.id)).toMatchObject({ status: "delivered", attempt_count: 3 });
-    expect((await recover(service, first.endpoint_id)).body).toEqual({ recovered: 1 });
+    expect((await recover(service, first.endpoint_id)).body).toEqual({ recovered: 1, hurried: 0, more: false });
     expect(await service.delivery(other.id)).toMatchObject({ status: "delivered", attempt_count: 3 });
   });
 });
@@ -104,7 +104,7 @@ describe("deferrals and the schedule's span", () => {
     expect(decisionsOf(late)).toEqual(["deferred", "exhausted"]);
     // Recovery starts a new span.
     await service.leap(hour);
-    expect((await recover(service, late.endpoint_id)).body).toEqual({ recovered: 1 });
+    expect((await recover(service, late.endpoint_id)).body).toEqual({ recovered: 1, hurried: 0, more: false });
     expect(await service.delivery(id)).toMatchObject({ status: "delivered", attempt_count: 3 });
   });
 });
@@ -195,7 +195,7 @@ test("a delivery pending at a disabled endpoint expires after the retention time
   await service.client.patch(`/v1/endpoints/${String(endpointId)}`, { state: "enabled" });
   await service.quiet();
   expect(receiver.received).toEqual([]);
-  expect((await recover(service, String(endpointId))).body).toEqual({ recovered: 1 });
+  expect((await recover(service, String(endpointId))).body).toEqual({ recovered: 1, hurried: 0, more: false });
   expect((await service.delivery(id)).status).toBe("delivered");
 });
 
@@ -215,8 +215,8 @@ describe("recover", () => {
     expect((await service.client.post(`/v1/deliveries/${other.id}/retry`)).status).toBe(202);
     await receiver.arrived(3);
     await service.watch(receiver.url());
-    expect((await recover(service, exhausted.endpoint_id)).body).toEqual({ recovered: 1 });
-    expect((await recover(service, exhausted.endpoint_id)).body).toEqual({ recovered: 0 });
+    expect((await recover(service, exhausted.endpoint_id)).body).toEqual({ recovered: 1, hurried: 0, more: false });
+    expect((await recover(service, exhausted.endpoint_id)).body).toEqual({ recovered: 0, hurried: 0, more: false });
     expect(receiver.unanswered).toBe(1);
     held.resolve();
     await service.attempted(5);
@@ -238,9 +238,9 @@ describe("recover", () => {
       (await service.client.post(`/v1/endpoints/${endpoint_id}/recover`, until === undefined ? { since } : { since, until })).body;
     expect(await span(at(1))).toMatchObject({ status: 422 });
     await service.clock.advance(minute);
-    expect(await span(at(1))).toEqual({ recovered: 0 });
-    expect(await span(at(-minute), at(-1))).toEqual({ recovered: 0 });
-    expect(await span(at(0), at(0))).toEqual({ recovered: 1 });
+    expect(await span(at(1))).toEqual({ recovered: 0, hurried: 0, more: false });
+    expect(await span(at(-minute), at(-1))).toEqual({ recovered: 0, hurried: 0, more: false });
+    expect(await span(at(0), at(0))).toEqual({ recovered: 1, hurried: 0, more: false });
     expect((await service.client.post("/v1/endpoints/ep_unknown/recover", { since: at(0) })).status).toBe(404);
   });
 });
@@ -287,7 +287,7 @@ describe("a test", () => {
   test("is answered with its attempt, once, and never counts for or against disabling", async () => {
     const service = await ServiceWorld.start(environment);
     let status = 500;
-    const receiver = await service.receive(() => status);
+    const receiver = await service.receive(({ body }) => (body.includes("endpoint.test") ? status : 500));
     const pending = await service.firstAttempt(receiver.url());
     for (let n = 0; n < 20; n++)
       expect((await testEndpoint(service, pending.endpoint_id)).body).toMatchObject({
@@ -300,12 +300,11 @@ describe("a test", () => {
     status = 410;
     expect((await testEndpoint(service, pending.endpoint_id)).body).toMatchObject({ status_code: 410, decision: "failed" });
     expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "enabled", last_success_at: null });
-    // A test that succeeds ends no run of failures either: the tenth disables.
-    status = 500;
-    for (let n = 0; n < 8; n++) await service.leap(hour);
+    // A test that succeeds ends no run of failures either: it brings the ninth attempt forward, and the tenth disables.
+    for (let n = 0; n < 7; n++) await service.leap(hour);
     status = 200;
     expect((await testEndpoint(service, pending.endpoint_id)).body).toMatchObject({ status_code: 200, decision: "delivered" });
-    status = 500;
+    await receiver.arrived(31);
     expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "enabled" });
     await service.leap(hour);
     expect(await service.endpoint(pending.endpoint_id)).toMatchObject({ state: "disabled", reason: "failing" });

@@ -3,15 +3,17 @@ import { readWebhook } from "../../src/cli/receiver/received-webhook.ts";
 import { FakeClock } from "../harness/fake-clock.ts";
 import { collectingReceiver } from "../harness/receivers/collecting-receiver.ts";
 import { signingSecret } from "../harness/service/environment.ts";
+import type { Client } from "../harness/service/client.ts";
+import type { DatabaseChoice } from "../harness/service/service.ts";
 import { ServiceWorld } from "../harness/service/service-world.ts";
 
 /** A service without any upstream, and the webhooks of a path in the order of arrival. */
-async function sandboxed() {
+async function sandboxed(database: DatabaseChoice = "sqlite-memory") {
   const receiver = await collectingReceiver();
   // Verifiers refuse signatures that are minutes away from their own time.
-  const world = await ServiceWorld.start({}, { clock: new FakeClock(Date.now()) });
-  const watch = (callSid: string, path = "/hook") =>
-    world.client.post("/v1/watches", {
+  const world = await ServiceWorld.start({}, { clock: new FakeClock(Date.now()), database });
+  const watch = (callSid: string, path = "/hook", client: Client = world.client) =>
+    client.post("/v1/watches", {
       call_sid: callSid,
       source: "sandbox",
       callback_url: `${receiver.url}${path}`,
@@ -65,6 +67,23 @@ test("the first watch after the end starts a new life, seen or not", async () =>
   expect(received("/seen-again")).toEqual(whole("call.success"));
   expect(received("/unseen-again")).toEqual(whole("call.failure"));
 });
+
+test.each(["sqlite-file", "postgres"] as const)(
+  "the same SID of two accounts is two calls with lives of their own (%s)",
+  async (database) => {
+    const { world, watch, received } = await sandboxed(database);
+    const other = (await world.service.createAccount("other")).client;
+    const watchAsOther = (callSid: string, path: string) => watch(callSid, path, other);
+    await watch("OUT-sandbox-success", "/mine");
+    await world.advance(5000);
+    expect((await watchAsOther("OUT-sandbox-success", "/theirs")).body).toMatchObject({ status: "active", call: { status: null } });
+    await world.until(() => received("/mine").length === 3, 14_000);
+    // A new life of one does not begin that of the other again.
+    await watch("OUT-sandbox-success", "/mine-again");
+    await world.until(() => received("/theirs").length === 3 && received("/mine-again").length === 3, 20_000);
+    for (const path of ["/mine", "/theirs", "/mine-again"]) expect([path, received(path)]).toEqual([path, whole("call.success")]);
+  },
+);
 
 test("a registration repeated within a day returns the completed watch and starts no new life", async () => {
   const { world, watch, received } = await sandboxed();

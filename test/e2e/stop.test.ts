@@ -3,9 +3,12 @@ import { createConnection } from "node:net";
 import { expect, test } from "vitest";
 import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import { collectingReceiver } from "../harness/receivers/collecting-receiver.ts";
+import { runToEnd } from "../harness/service/ended-service.ts";
 import { eventually } from "../harness/service/eventually.ts";
-import { fastPolling, signingSecret } from "../harness/service/environment.ts";
-import { startService } from "../harness/service/service.ts";
+import { apiKey, fastPolling, openService, reasonOfRefusal, signingSecret } from "../harness/service/environment.ts";
+import { prepareService, startService } from "../harness/service/service.ts";
+import type { ProcessService } from "../harness/service/service.ts";
+import { silentLogger } from "../harness/silent-telemetry.ts";
 import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const queuedForEver = [{ atMs: 0, status: "queued" }];
@@ -32,10 +35,19 @@ async function withWebhookOnTheWire(answer: ScriptedAnswer, graceMs: number) {
   return { simulator, service, callSid, deliveries, arrivals: () => receiver.deliveries.length };
 }
 
-test("SIGTERM lets a webhook on the wire finish within the grace, and it is not sent again", async () => {
-  // Setup: the receiver takes two thirds of the grace. What this proves: the grace is shared, not cut into parts.
+test("from SIGTERM on no connection is accepted, a waiting request is answered, and a webhook on the wire may finish", async () => {
+  // Setup: the receiver takes two thirds of the grace, a client waits for the next transition of its watch. What this
+  // proves: the grace is shared, not cut into parts; a second SIGTERM changes nothing; what was answered is not sent again.
   const { service, deliveries, arrivals } = await withWebhookOnTheWire({ statusCode: 204, delayMs: 4000 }, 6000);
-  expect(await service.stop()).toBe(0);
+  const { body } = await service.client.get("/v1/watches");
+  const [watch] = body["data"] as readonly { id: string; sequence: number }[];
+  const waiting = service.client.get(`/v1/watches/${watch?.id}?wait=30&sequence=${watch?.sequence}`);
+  // On a connection made later: once it is answered, the one before it has been read.
+  await service.client.get("/healthz");
+  const stopped = service.stop();
+  while (await isAccepted(Number(new URL(service.url).port)));
+  expect(await Promise.all([stopped, service.stop()])).toEqual([0, 0]);
+  expect(await waiting).toMatchObject({ status: 200, body: { id: watch?.id } });
   await service.start();
   expect(await deliveries()).toEqual([["delivered", 1]]);
   expect(arrivals()).toBe(1);
@@ -51,20 +63,6 @@ test("what is on the wire when the grace is over is no attempt, and is sent by t
   while ((await deliveries())[0]?.[0] !== "delivered") await once(AbortSignal.timeout(20), "abort");
   expect(await deliveries()).toEqual([["delivered", 1]]);
   expect(arrivals()).toBe(2);
-});
-
-test("from SIGTERM on no connection is accepted, a waiting request is answered, and a second SIGTERM changes nothing", async () => {
-  // Setup: a webhook that takes a second keeps the service alive, a client waits for the next transition of its watch.
-  const { service } = await withWebhookOnTheWire({ statusCode: 204, delayMs: 1000 }, 10_000);
-  const { body } = await service.client.get("/v1/watches");
-  const [watch] = body["data"] as readonly { id: string; sequence: number }[];
-  const waiting = service.client.get(`/v1/watches/${watch?.id}?wait=30&sequence=${watch?.sequence}`);
-  // On a connection made later: once it is answered, the one before it has been read.
-  await service.client.get("/healthz");
-  const stopped = service.stop();
-  while (await isAccepted(Number(new URL(service.url).port)));
-  expect(await Promise.all([stopped, service.stop()])).toEqual([0, 0]);
-  expect(await waiting).toMatchObject({ status: 200, body: { id: watch?.id } });
 });
 
 test.each(["SIGTERM", "SIGINT"] as const)(
@@ -95,3 +93,49 @@ async function isAccepted(port: number): Promise<boolean> {
   );
   return accepted.finally(() => socket.destroy());
 }
+
+/** Sends SIGTERM and resolves once the service has said so on /readyz. */
+async function makeStopping(service: ProcessService): Promise<void> {
+  service.signal("SIGTERM");
+  await eventually(
+    () => service.client.get("/readyz"),
+    ({ status }) => status === 503,
+  );
+}
+
+const slowToStop = { SHUTDOWN_DELAY_MS: "60000" };
+
+test(
+  "a start on the database of a server that is stopping waits for its end, for a while or until a SIGTERM",
+  { timeout: 60_000 },
+  async () => {
+    const first = await startService({ as: "process", environment: slowToStop });
+    await makeStopping(first);
+    const url = `sqlite:${first.databasePath}`;
+    const environment = { DATABASE_URL: url, RINGBACK_API_KEY: apiKey };
+    const startedMs = performance.now();
+    // After the delay and the grace of a stop it is refused.
+    const reason = await reasonOfRefusal({ ...environment, SHUTDOWN_DELAY_MS: "700", SHUTDOWN_GRACE_MS: "300" });
+    expect(reason).toMatch(/another server is using the database/);
+    expect(performance.now() - startedMs).toBeGreaterThan(1000);
+    const stopped = await runToEnd(environment, {
+      onOutput: (text, stop) => (text.includes("store.waiting_for_stop") ? stop("SIGTERM") : undefined),
+    });
+    expect(stopped.code).toBe(0);
+
+    const onOutput = (text: string) => (text.includes("store.waiting_for_stop") ? first.killNow() : undefined);
+    const second = await prepareService({ as: "process", database: { url }, environment: slowToStop, onOutput });
+    await second.start();
+    expect(second.output).toContain("store.waiting_for_stop");
+    expect((await second.client.get("/v1/me")).status).toBe(200);
+
+    // A server that is not stopping is not waited for, also after one that was; nor the mark of one that was killed while it stopped.
+    const said: string[] = [];
+    const logger = { ...silentLogger, warn: (_: unknown, message: string) => void said.push(message) };
+    expect(await reasonOfRefusal(environment, { logger })).toMatch(/another server is using the database/);
+    second.signal("SIGTERM");
+    await second.kill();
+    await (await openService(environment, { logger })).stop();
+    expect(said).not.toContain("store.waiting_for_stop");
+  },
+);

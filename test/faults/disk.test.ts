@@ -41,4 +41,4 @@ test("a commit that the disk has no room for ends the process with 70, and what 
   const roomy = await startService({ as: "process", database });
   for (const id of promised) expect((await roomy.client.get(`/v1/watches/${id}`)).status, id).toBe(200);
   expect(await roomy.stop()).toBe(0);
-});
+}, 60_000);

@@ -14,7 +14,13 @@ const parsed = parseEncryptionKeys(keys);
 if (parsed.kind === "invalid") throw new Error("usage: idempotency-victim.ts <database> <encryption key>");
 let armed = false;
 const store = await openSqliteStore({ path, policy: testPolicy, onCommitted: () => armed && process.kill(process.pid, "SIGKILL") });
-const idempotency = new Idempotency({ store, secretBox: createSecretBox(parsed.keys), clock: systemClock });
+const idempotency = new Idempotency({
+  store,
+  secretBox: createSecretBox(parsed.keys),
+  clock: systemClock,
+  keyedHash: (text) => text,
+  maxStoredBytes: 0,
+});
 const world = new StoreWorld(store);
 const { id: accountId } = await world.account();
 const draft = await world.watchDraft("OUT-1");

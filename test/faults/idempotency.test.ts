@@ -32,7 +32,7 @@ test("killed between the commit and the answer: the same key gets the answer tha
   onTestFinished(() => store.close());
   const parsed = parseEncryptionKeys(key);
   const secretBox = createSecretBox(parsed.kind === "keys" ? parsed.keys : []);
-  const idempotency = new Idempotency({ store, secretBox, clock: systemClock });
+  const idempotency = new Idempotency({ store, secretBox, clock: systemClock, keyedHash: (text) => text, maxStoredBytes: 0 });
   expect(await store.getWatch(accountId, id)).not.toBeNull();
   const request = { accountId, method: "POST", path: "/v1/watches", key: "a", bodyHash: "hash" };
   expect(await idempotency.take(request)).toEqual({

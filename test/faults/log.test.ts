@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { openSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/cli/demo/service-process.ts";
+import { compileCache } from "../harness/run/compile-cache.ts";
 import { apiKey, serviceEnvironment } from "../harness/service/environment.ts";
 import { clientOf } from "../harness/service/client.ts";
 import { eventually } from "../harness/service/eventually.ts";
@@ -15,7 +16,7 @@ async function startWithLog(stdout: number | "pipe") {
   const [port, metricsPort] = [await freePort(), await freePort()];
   const child = spawn(process.execPath, ["--import", "./src/runtime-check.mjs", "src/main.ts"], {
     cwd: root,
-    env: { ...serviceEnvironment(), PORT: String(port), METRICS_PORT: String(metricsPort), LOG_LEVEL: "debug" },
+    env: { ...compileCache, ...serviceEnvironment(), PORT: String(port), METRICS_PORT: String(metricsPort), LOG_LEVEL: "debug" },
     stdio: ["ignore", stdout, "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));

@@ -98,8 +98,7 @@ const bodyKeys: Readonly<Record<string, readonly string[]>> = {
 function objectOf(kind: string, known: Known): fc.Arbitrary<Record<string, unknown>> {
   const fields = fieldsOf(known);
   const sound = Object.fromEntries((bodyKeys[kind] ?? []).map((key) => [key, mostly(fields[key] ?? anything)]));
-  const required =
-    kind === "watch" ? ["call_sid", "callback_url", "source"] : kind === "hook" ? ["url"] : kind === "recovery" ? ["since"] : [];
+  const required = kind === "watch" ? ["call_sid", "callback_url", "source"] : kind === "hook" ? ["url"] : [];
   const some = fc.record(sound, { requiredKeys: required });
   const extra = fc.dictionary(fc.oneof(fc.constantFrom("__proto__", "constructor", "a/b~c"), nastyText), anything, {
     minKeys: 1,

@@ -16,5 +16,9 @@ export async function expectCountersRight(store: CounterStore): Promise<void> {
     if (error instanceof StoreUnavailableError) return [];
     throw error;
   });
+  expectNoCorrections(corrections);
+}
+
+export function expectNoCorrections(corrections: readonly CounterCorrection[]): void {
   if (corrections.length > 0) throw new Error(`counters differ from their rows: ${JSON.stringify(corrections)}`);
 }

@@ -1,3 +1,4 @@
+import { metadataHash } from "../../src/domain/calls/watch-metadata.ts";
 import type { WatchEventData } from "../../src/domain/events/event.ts";
 import { deliveryStatuses } from "../../src/domain/deliveries/delivery.ts";
 import { watchStatuses } from "../../src/domain/calls/watch.ts";
@@ -37,6 +38,7 @@ const data: WatchEventData = {
   observedAtMs: startMs,
   observedAfterMs: null,
   metadata: {},
+  details: null,
 };
 const eventData = JSON.stringify(data);
 
@@ -93,8 +95,9 @@ export class CrowdedLists {
       insert into calls (id, source_name, scope, call_sid, created_at ${only(", watched")})
         select n, 'default', 0, 'OUT-many-' || n, 1 ${only(", false")} from ${series("n", deliveries / eventsPerWatch)};
       insert into watches (id, account_id, call_id, endpoint_id, metadata, status, created_at, expires_at, ended_at)
-        select n, ${account("n")}, n, case when n <= ${otherWatches} then ${otherEndpoint} else ${crowdedEndpoint} end, '{}', ${watchStatus}, 1, ${startMs}, ${startMs}
+        select n, ${account("n")}, n, case when n <= ${otherWatches} then ${otherEndpoint} else ${crowdedEndpoint} end, '{"a":"1"}', ${watchStatus}, 1, ${startMs}, ${startMs}
         from ${series("n", deliveries / eventsPerWatch)};
+      insert into watch_metadata (account_id, hash, watch_id) select account_id, ${metadataHash("a", "1")}, id from watches;
       insert into events (position, id, account_id, watch_id, call_sid, type, terminal, sequence, timestamp, data, created_at ${only(", feed_order")}) ${only("overriding system value")}
         select p, 'evt_' || p, ${account(watch)}, ${watch}, 'OUT-many-' || (${watch}), ${type}, ${isTerminal}, 1 + (p - 1) % ${eventsPerWatch}, ${startMs} + p, '${eventData}', ${startMs} + p ${only(", p / 10")}
         from ${series("p", deliveries)};
@@ -144,6 +147,8 @@ export class CrowdedLists {
         ]),
         ["watches", () => store.listWatches(watches)],
         ["watches?call_sid=", () => store.listWatches({ ...watches, callSid })],
+        ["watches?metadata.a=", () => store.listWatchesByMetadata({ ...watches, metadata: { a: "1" } })],
+        ["watches?metadata.a=&call_sid=", () => store.listWatchesByMetadata({ ...watches, callSid, metadata: { a: "1" } })],
         ...watchStatuses.map((status) => [`watches?status=${status}`, () => store.listWatches({ ...watches, status })] as const),
         ["events", () => store.readFeed(feed)],
         ["events?since=", () => store.readFeed({ ...feed, sinceMs: startMs + 100 })],

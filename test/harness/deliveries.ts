@@ -13,6 +13,8 @@ export const policy: DeliveryPolicy = {
   orderHoldMs: minuteMs,
   disableAfterMs: 120 * hourMs,
   disableMinAttempts: 10,
+  failingAfterMs: hourMs,
+  failingMinAttempts: 3,
   pauseMinMs: 5 * secondMs,
   pauseMaxMs: 5 * minuteMs,
   rateLimitedHosts: [],
@@ -28,6 +30,9 @@ export const healthy: EndpointHealth = {
   pausedSinceMs: null,
   consecutivePauses: 0,
   pauseReason: null,
+  recoveries: 0,
+  recoveredAtMs: null,
+  isReportedFailing: false,
 };
 
 /** Never tried, due now. */
@@ -39,6 +44,8 @@ export const fresh: DeliveryState = {
   nextAttemptAtMs: startMs,
   firstAttemptAtMs: null,
   firstFailedAtMs: null,
+  scheduledAtMs: null,
+  lastRecovery: null,
   settledAtMs: null,
 };
 
@@ -60,6 +67,7 @@ export function attemptInput(
     readonly host?: Partial<AttemptInput["host"]>;
     readonly endpointId?: string;
     readonly isTest?: boolean;
+    readonly isReported?: boolean;
   } = {},
 ): AttemptInput {
   return {
@@ -70,5 +78,6 @@ export function attemptInput(
     endpoint: { state: "enabled", reason: null, sinceMs: null, ...over.endpoint, health: { ...healthy, ...over.health } },
     host: { pausedUntilMs: null, pausedSinceMs: null, consecutivePauses: 0, rateLimits: noRateLimits, ...over.host },
     isTest: over.isTest ?? false,
+    isReported: over.isReported ?? over.isTest !== true,
   };
 }

@@ -42,6 +42,8 @@ export type LogLine = { readonly level: string; readonly message: string; readon
 /** What ends with a crash. */
 type Process = {
   storeCalls: number;
+  /** Called when no operation of the store is left. */
+  whenAnswered: (() => void)[];
   /** Nothing it asks of the store gets there any more. */
   isGone: boolean;
   readonly close: () => Promise<void>;
@@ -208,10 +210,16 @@ export class DeliveryWorld {
   /** Until the store has answered everything and nothing is on the wire but what callback servers have not answered. */
   async settle(): Promise<void> {
     for (let quietTurns = 0; quietTurns < 3;) {
+      // Without turns of the event loop, which would take the processor from the store's thread.
+      if (this.#process.storeCalls > 0) await this.#answered();
       await setImmediate();
       const open = this.#callbacks.reduce((sum, callbacks) => sum + callbacks.unanswered, 0);
       quietTurns = this.#process.storeCalls === 0 && this.dispatcher.inFlight <= open ? quietTurns + 1 : 0;
     }
+  }
+
+  #answered(): Promise<void> {
+    return new Promise((resolve) => void this.#process.whenAnswered.push(resolve));
   }
 
   /** Until nothing is on the wire, however long that takes. */
@@ -277,7 +285,7 @@ export class DeliveryWorld {
   }
 
   #observe(store: ServiceStore): [Process, ServiceStore] {
-    const process: Process = { storeCalls: 0, isGone: false, close: () => store.close() };
+    const process: Process = { storeCalls: 0, whenAnswered: [], isGone: false, close: () => store.close() };
     const observed = new Proxy(store, {
       get: (target, name: keyof ServiceStore) => {
         const member = target[name];
@@ -290,6 +298,7 @@ export class DeliveryWorld {
             return await (member as (...args: readonly unknown[]) => Promise<unknown>)(...args);
           } finally {
             process.storeCalls -= 1;
+            if (process.storeCalls === 0) for (const answered of process.whenAnswered.splice(0)) answered();
           }
         };
       },

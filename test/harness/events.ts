@@ -1,3 +1,4 @@
+import { noSubject } from "../../src/domain/events/event.ts";
 import type {
   OperationalEventData,
   OperationalEventType,
@@ -30,6 +31,7 @@ export function callEvent(data: Partial<WatchEventData> = {}, over: Partial<Omit
       observedAtMs,
       observedAfterMs: observedAtMs - 2020,
       metadata: { lead_id: "00Q5g000" },
+      details: null,
       ...data,
     },
   };
@@ -53,6 +55,7 @@ export const testEvent: WatchEvent = {
     observedAtMs: null,
     observedAfterMs: null,
     metadata: {},
+    details: null,
   },
 };
 
@@ -62,6 +65,6 @@ export function operationalEvent(type: OperationalEventType, data: Partial<Opera
     accountId: "acc_1",
     timestampMs: observedAtMs,
     type,
-    data: { endpointId: null, deliveryId: null, hookIds: null, source: null, state: null, reason: null, observedAtMs, ...data },
+    data: { ...noSubject, state: null, reason: null, observedAtMs, ...data },
   };
 }

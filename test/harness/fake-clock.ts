@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers";
 import { setImmediate } from "node:timers/promises";
 import type { Clock, Timer } from "../../src/ports/clock.ts";
 
@@ -28,6 +29,10 @@ export class FakeClock implements Clock {
     const pending = { atMs: this.#monotonicMs + Math.max(0, delayMs), order: this.#order++, fire };
     this.#timers.add(pending);
     return { cancel: () => void this.#timers.delete(pending) };
+  }
+
+  nextTurn(run: () => void): void {
+    nextTurn(run);
   }
 
   get timerCount(): number {

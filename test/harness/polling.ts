@@ -1,10 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 import type { Observation } from "../../src/domain/calls/call.ts";
+import { StoreUnavailableError } from "../../src/domain/errors.ts";
 import type { PollPolicy } from "../../src/domain/calls/poll-decision.ts";
 import type { SourceHealth } from "../../src/domain/sources/source.ts";
 import { Poller } from "../../src/engine/polling/poller.ts";
 import type { QueuedPoll } from "../../src/engine/sources/fair-poll-queue.ts";
-import type { SourceSetup } from "../../src/engine/sources/polled-source.ts";
+import type { PollSchedule, SourceSetup } from "../../src/engine/sources/polled-source.ts";
 import type { CallSource, PollAnswer, PollTarget } from "../../src/ports/call-source.ts";
 import type { NotStarted } from "../../src/ports/not-started.ts";
 import type { Commit, CommitListener } from "../../src/ports/commit-listener.ts";
@@ -12,11 +13,12 @@ import type { CallCommit, CallStore, Notice } from "../../src/ports/stores/call-
 import type { SendJob } from "../../src/ports/stores/send-job.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { seen } from "./observations.ts";
 import { silentLogger, silentMetrics } from "./silent-telemetry.ts";
 import { StoreWorld } from "./store-drafts.ts";
 import type { WatchWish } from "./store-drafts.ts";
 
-export const fine = (status: string, reason = ""): Observation => ({ kind: "status", status, reason });
+export const fine = (status: string, reason = ""): Observation => seen(status, reason);
 export const missing: Observation = { kind: "not_found" };
 export const broken: Observation = { kind: "failed", code: "server_error", detail: "HTTP 500" };
 export const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
@@ -59,10 +61,14 @@ export class ScriptedSource implements CallSource {
     this.inFlight += 1;
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
     try {
-      return { observation: await this.answer(callSid), upstreamDateMs: null, durationMs: 1 };
+      return { observation: await this.answer(callSid), upstreamDateMs: null, durationMs: 1, correlationId: null };
     } finally {
       this.inFlight -= 1;
     }
+  }
+
+  sidFault(): null {
+    return null;
   }
 
   async close(): Promise<void> {
@@ -76,6 +82,10 @@ export class PollingWorld implements CommitListener {
   readonly clock = new FakeClock();
   readonly upstream = new ScriptedSource(this.clock);
   readonly commits: CallCommit[] = [];
+  /** Number of portions of unfinished commits. */
+  portions = 0;
+  /** Number of portions that the store still writes; the others are refused. */
+  storePortionsLeft = Infinity;
   readonly notices: Notice[] = [];
   readonly jobs: SendJob[] = [];
   readonly sourceChanges: string[] = [];
@@ -91,10 +101,19 @@ export class PollingWorld implements CommitListener {
   readonly #store: ServiceStore;
   readonly #registrations: StoreWorld;
   readonly #setup: SourceSetup;
+  readonly #schedule: PollSchedule;
   #storeCalls = 0;
 
-  constructor(store: ServiceStore, { maxPollsPerSecond = 200, sourceName = "default" } = {}) {
+  constructor(
+    store: ServiceStore,
+    {
+      maxPollsPerSecond = 200,
+      sourceName = "default",
+      schedule = "learned",
+    }: { readonly maxPollsPerSecond?: number; readonly sourceName?: string; readonly schedule?: PollSchedule } = {},
+  ) {
     this.#store = store;
+    this.#schedule = schedule;
     this.#registrations = new StoreWorld(store);
     this.#setup = {
       source: { id: "src_1", name: sourceName, kind: "polyai-legacy", maxPollsPerSecond },
@@ -151,7 +170,7 @@ export class PollingWorld implements CommitListener {
 
   async removeWatch(watchId: string): Promise<void> {
     const account = await this.#registrations.account();
-    const removed = await this.#store.removeWatch({ accountId: account.id, watchId, purge: false, nowMs: this.clock.nowMs() });
+    const removed = await this.#store.removeWatch({ by: null, accountId: account.id, watchId, purge: false, nowMs: this.clock.nowMs() });
     if (removed.kind === "removed") this.poller.rewatch(removed.callId, removed.call);
   }
 
@@ -198,6 +217,7 @@ export class PollingWorld implements CommitListener {
         error: (fields) => this.errors.push(JSON.stringify(fields)),
       },
       metrics: silentMetrics,
+      schedule: this.#schedule,
       listeners: [this],
       onSourceChange: ({ reason }, change) => this.sourceChanges.push(reason === null ? change : `${change}: ${reason}`),
     });
@@ -207,9 +227,22 @@ export class PollingWorld implements CommitListener {
     const store = this.#store;
     return {
       loadWatchedCalls: (page) => store.loadWatchedCalls(page),
-      releaseCalls: async (calls) => {
-        await store.releaseCalls(calls);
+      parkCalls: (calls) => store.parkCalls(calls),
+      releaseCalls: async (calls, why) => {
+        await store.releaseCalls(calls, why);
         await this.releaseAnswersAfter;
+      },
+      commitPortion: async (request) => {
+        this.#storeCalls += 1;
+        try {
+          if (this.storeFailure !== null) throw this.storeFailure;
+          if (this.storePortionsLeft === 0) throw new StoreUnavailableError("away");
+          this.storePortionsLeft -= 1;
+          this.portions += 1;
+          return await store.commitPortion(request);
+        } finally {
+          this.#storeCalls -= 1;
+        }
       },
       commitCall: async (commit) => {
         this.#storeCalls += 1;

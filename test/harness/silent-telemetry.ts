@@ -6,7 +6,10 @@ export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothi
 
 export const silentMetrics: Metrics = {
   pollFinished: nothing,
+  unknownStatus: nothing,
+  placingFinished: () => undefined,
   pollInterval: nothing,
+  detectionDelay: nothing,
   sourceState: nothing,
   eventCommitted: nothing,
   attemptFinished: nothing,

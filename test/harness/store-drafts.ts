@@ -1,3 +1,4 @@
+import { mayNotPlace, placingLeaseMs } from "../../src/domain/calls/placing.ts";
 import { filterByNames } from "../../src/domain/events/event-filter.ts";
 import { newId } from "../../src/domain/ids.ts";
 import type { AttemptOutcome } from "../../src/domain/deliveries/attempt.ts";
@@ -7,6 +8,7 @@ import { isTerminalStatus } from "../../src/domain/calls/call-status.ts";
 import type { Account } from "../../src/ports/stores/account-store.ts";
 import type { CallCommit, CallCommitResult, WatchedCall } from "../../src/ports/stores/call-store.ts";
 import type { AttemptRecorded, ClaimRequest, ClaimResult } from "../../src/ports/stores/delivery-store.ts";
+import type { IdempotencyClaim } from "../../src/ports/stores/idempotency-store.ts";
 import type {
   EndpointDraft,
   HookDraft,
@@ -15,6 +17,7 @@ import type {
   SecretDraft,
   WatchDraft,
 } from "../../src/ports/stores/registration-store.ts";
+import type { PlacingDraft } from "../../src/ports/stores/placing-store.ts";
 import type { SendJob } from "../../src/ports/stores/send-job.ts";
 import type { ServiceStore } from "../../src/ports/stores/service-store.ts";
 
@@ -30,12 +33,14 @@ export const testPolicy: DeliveryPolicy = {
   orderHoldMs: minute,
   disableAfterMs: 5 * day,
   disableMinAttempts: 10,
+  failingAfterMs: hour,
+  failingMinAttempts: 3,
   pauseMinMs: 5 * second,
   pauseMaxMs: 5 * minute,
   rateLimitedHosts: [],
 };
 
-export const noQuotas = { maxActiveWatches: 0, maxEndpoints: 0, maxHooks: 0 };
+export const noQuotas = { maxActiveWatches: 0, maxWatchesPerCall: 0, maxEndpoints: 0, maxHooks: 0 };
 export const ok: AttemptOutcome = { kind: "answered", statusCode: 200, retryAfter: null, excerpt: "fine" };
 export const answered = (statusCode: number, retryAfter: string | null = null): AttemptOutcome => ({
   kind: "answered",
@@ -45,7 +50,7 @@ export const answered = (statusCode: number, retryAfter: string | null = null): 
 });
 
 export function statusChange(status: string, reason = "", observedAfterMs: number | null = null): CallChange {
-  return { kind: "status", status, reason, terminal: isTerminalStatus(status), observedAfterMs };
+  return { kind: "status", status, reason, details: null, terminal: isTerminalStatus(status), observedAfterMs };
 }
 
 /** Sealing is not what is tested here: the fingerprint is the value. */
@@ -60,6 +65,7 @@ function endpointDraft(url: string, given: Partial<EndpointDraft> = {}): Endpoin
     url: parsed.href,
     origin: `${parsed.protocol}//${parsed.hostname}:${parsed.port || 443}`,
     format: null,
+    request: null,
     defaultFormat: "standard",
     late: "send",
     headers: null,
@@ -77,6 +83,29 @@ type Recorded = Extract<AttemptRecorded, { kind: "recorded" }>;
 type Wish = { readonly endpoint?: Partial<EndpointDraft>; readonly events?: readonly string[] | null };
 export type WatchWish = Partial<Omit<WatchDraft, "endpoint">> & Wish & { readonly url?: string | null };
 export type HookWish = Partial<Omit<HookDraft, "endpoint">> & Wish;
+
+/** An intent to place a call on the source `default`. */
+export function placingDraft(accountId: string, nowMs: number, given: Partial<PlacingDraft> = {}): PlacingDraft {
+  const id = newId("plc", nowMs);
+  return {
+    id,
+    accountId,
+    sourceName: "default",
+    idempotencyKey: `key of ${id}`,
+    keyHash: `hash of ${id}`,
+    callHash: "call",
+    metadata: { lead: "1" },
+    sealedRequest: new TextEncoder().encode("12345678watch"),
+    leaseUntilMs: nowMs + placingLeaseMs,
+    endpoint: endpointDraft("https://receiver.example/hook"),
+    needsHook: false,
+    quotas: noQuotas,
+    limits: null,
+    isCheckOnly: false,
+    nowMs,
+    ...given,
+  };
+}
 
 /** A store with a time that the test moves, and short calls for what happens to it. */
 export class StoreWorld {
@@ -102,6 +131,9 @@ export class StoreWorld {
       usesDefaultSource: true,
       sealedSigningKey: new Uint8Array([1, 2, 3]),
       publicKey: `whpk_${name}`,
+      placing: mayNotPlace,
+      disabledAtMs: null,
+      disablings: 0,
       createdAtMs: this.nowMs,
     });
     if (name === "default") this.#account = account;
@@ -120,10 +152,13 @@ export class StoreWorld {
       endpoint: url === null ? null : endpointDraft(url, endpoint),
       filter: filterByNames(events),
       metadata: {},
+      trace: null,
       expiresAtMs: this.nowMs + day,
       nowMs: this.nowMs,
       polledAtMs: null,
+      needsHook: false,
       restartsEndedCall: false,
+      placing: null,
       quotas: noQuotas,
       ...rest,
     };
@@ -146,6 +181,7 @@ export class StoreWorld {
 
   async registerHook(url: string, { endpoint, events = null, ...wish }: HookWish = {}): Promise<RegisterHookResult> {
     return this.store.registerHook({
+      by: null,
       id: newId("hk", this.nowMs),
       accountId: (await this.account()).id,
       endpoint: endpointDraft(url, { defaultFormat: "flat", late: "drop", ...endpoint }),
@@ -181,6 +217,23 @@ export class StoreWorld {
     const committed = expectKind(await this.store.commitCall(this.commitOf(callSid, changes, given)), "committed");
     if (committed.call !== null) this.#calls.set(callSid, committed.call);
     return committed;
+  }
+
+  /** Writes the next portion of an unfinished commit. */
+  async portion(callSid: string): Promise<Committed> {
+    const { callId, accountId, version: expectedVersion } = this.call(callSid);
+    const request = { callId, accountId, expectedVersion, nowMs: this.nowMs };
+    const committed = expectKind(await this.store.commitPortion(request), "committed");
+    if (committed.call !== null) this.#calls.set(callSid, committed.call);
+    return committed;
+  }
+
+  /** The call as the store has it, for a poller that starts. */
+  async load(callSid: string): Promise<WatchedCall> {
+    const call = (await this.store.loadWatchedCalls({ afterCallId: null, limit: 1000 })).find((one) => one.callSid === callSid);
+    if (call === undefined) throw new Error(`${callSid} is not watched`);
+    this.#calls.set(callSid, call);
+    return call;
   }
 
   /** A poll saw another status. */
@@ -247,6 +300,13 @@ export function only<T>(items: readonly T[]): T {
   const [item] = items;
   if (item === undefined || items.length !== 1) throw new Error(`expected one, got ${items.length}`);
   return item;
+}
+
+/** A use of a key, for the same request and without a limit unless given. */
+export function claimWith(
+  given: Pick<IdempotencyClaim, "id" | "accountId" | "nowMs" | "expiresAtMs"> & Partial<IdempotencyClaim>,
+): IdempotencyClaim {
+  return { requestHash: "hash", maxStoredBytes: 0, hasOwnRoom: false, ...given };
 }
 
 export function expectKind<T extends { readonly kind: string }, K extends T["kind"]>(value: T, kind: K): Extract<T, { readonly kind: K }> {

@@ -10,7 +10,7 @@ test.each([
   ["constructor", "call.other", false],
   ["", "call.other", false],
 ])("%s becomes the event %s", (status, type, terminal) => {
-  expect(eventTypeOf(status)).toBe(type);
+  expect(eventTypeOf(status, terminal)).toBe(type);
   expect(isTerminalStatus(status)).toBe(terminal);
 });
 
@@ -18,4 +18,8 @@ test("only calling to queued and an end to any earlier status go backwards", () 
   const statuses = ["queued", "calling", "success", "failure", "on_hold", "__proto__", "toString"];
   const back = statuses.flatMap((from) => statuses.filter((to) => goesBackwards(from, to)).map((to) => `${from} > ${to}`));
   expect(back).toEqual(["calling > queued", "success > queued", "success > calling", "failure > queued", "failure > calling"]);
+});
+
+test("a word of ours that is in no status map ends no call", () => {
+  expect(["success", "failure", "queued"].map((word) => eventTypeOf(word, false))).toEqual(["call.other", "call.other", "call.queued"]);
 });

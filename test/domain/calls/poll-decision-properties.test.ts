@@ -37,6 +37,9 @@ const observations: fc.Arbitrary<Observation> = fc.oneof(
       kind: fc.constant("status" as const),
       status: fc.constantFrom("queued", "calling", "calling", "on_hold", "success"),
       reason: fc.constantFrom("", "r"),
+      isMapped: fc.boolean(),
+      isTentative: fc.boolean(),
+      details: fc.constantFrom(null, '{"a":1}'),
     }),
   },
   { weight: 4, arbitrary: fc.constant({ kind: "not_found" as const }) },
@@ -58,7 +61,7 @@ const deadlines = fc.constantFrom(60_000, 86_400_000, Number.MAX_SAFE_INTEGER).m
 
 function live(sequence: readonly Poll[], earliestDeadlineAtMs: number): readonly Step[] {
   const steps: Step[] = [];
-  let known: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+  let known: CallStatus = { status: null, reason: "", details: null, terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
   let memory = freshPollMemory;
   let nowMs = startMs;
   for (const poll of sequence) {
@@ -82,7 +85,7 @@ function live(sequence: readonly Poll[], earliestDeadlineAtMs: number): readonly
 function statusAfter(before: CallStatus, { changes, lastGoodPollAtMs }: PollDecision, nowMs: number): CallStatus {
   const [change] = changes;
   if (change?.kind === "status") return { ...before, ...change, observedAtMs: nowMs, lastGoodPollAtMs };
-  return { ...before, reason: change?.kind === "reason" ? change.reason : before.reason, lastGoodPollAtMs };
+  return { ...before, ...(change?.kind === "note" ? { reason: change.reason, details: change.details } : {}), lastGoodPollAtMs };
 }
 
 /** What the upstream said of the call until then, without the answers that say nothing of it; newest first. */
@@ -99,6 +102,11 @@ function holds(check: (step: Step, deadlineAtMs: number) => void): void {
   );
 }
 
+/** Whether the answer has a word that ends the call. */
+function isEnd({ observation }: Step): boolean {
+  return observation.kind === "status" && observation.isMapped && isTerminalStatus(observation.status);
+}
+
 const changeOf = (step: Step, kind: string) => step.decision.changes.find((change) => change.kind === kind);
 
 test("an event says what was observed, and never the status that is known", () => {
@@ -106,8 +114,9 @@ test("an event says what was observed, and never the status that is known", () =
     const change = changeOf(step, "status");
     if (change?.kind !== "status") return;
     expect(step.observation).toMatchObject({ kind: "status", status: change.status, reason: change.reason });
-    expect(change.status).not.toBe(step.before.status);
-    expect(change.terminal).toBe(isTerminalStatus(change.status));
+    // A word of ours that was in no map ends the call once the map has it.
+    if (!change.terminal) expect(change.status).not.toBe(step.before.status);
+    expect(change.terminal).toBe(isEnd(step));
   });
 });
 
@@ -115,7 +124,9 @@ test("`observed_after` is the last poll that said the previous status", () => {
   holds((step) => {
     const change = changeOf(step, "status");
     if (change?.kind !== "status") return;
-    const last = sayings(step).find(({ observation }) => observation.kind === "status" && observation.status === step.before.status);
+    const last = sayings(step).find(
+      ({ observation, decision }) => decision.confirmed && observation.kind === "status" && observation.status === step.before.status,
+    );
     expect(change.observedAfterMs).toBe(last?.nowMs ?? null);
   });
 });
@@ -133,8 +144,18 @@ test("what goes backwards is believed when two in a row say so, and is an anomal
 
 test("a terminal status is followed by nothing, and every other one by another poll", () => {
   holds((step) => {
-    const ends = changeOf(step, "end") !== undefined || (step.observation.kind === "status" && isTerminalStatus(step.observation.status));
+    const change = changeOf(step, "status");
+    const ends = changeOf(step, "end") !== undefined || (change?.kind === "status" && change.terminal);
     expect(step.decision.next.kind === "none").toBe(ends);
+  });
+});
+
+test("an end is believed at once, or if it is tentative when two in a row say so, or at the deadline", () => {
+  holds((step, deadlineAtMs) => {
+    if (!isEnd(step) || step.observation.kind !== "status") return;
+    const [previous] = sayings(step);
+    const believed = !step.observation.isTentative || step.nowMs >= deadlineAtMs || (previous !== undefined && isEnd(previous));
+    expect(changeOf(step, "status") !== undefined).toBe(believed);
   });
 });
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { CallStatus, Observation } from "../../../src/domain/calls/call.ts";
 import { decideAfterPoll, resetRejections, freshPollMemory, minIntervalForAge } from "../../../src/domain/calls/poll-decision.ts";
 import type { PollDecision, PollPolicy } from "../../../src/domain/calls/poll-decision.ts";
+import { seen as observed } from "../../harness/observations.ts";
 
 const second = 1000;
 const minute = 60 * second;
@@ -18,17 +19,18 @@ const policy: PollPolicy = {
   uncorroboratedEndMs: 10 * minute,
 };
 
-const status = (text: string, reason = ""): Observation => ({ kind: "status", status: text, reason });
+const status = (text: string, reason = ""): Observation => observed(text, reason);
 const notFound: Observation = { kind: "not_found" };
 const rejected: Observation = { kind: "rejected" };
 const failed: Observation = { kind: "failed", code: "timeout", detail: "" };
 const unauthorized: Observation = { kind: "unauthorized", statusCode: 401 };
 const rateLimited: Observation = { kind: "rate_limited", retryAfterMs: 1000 };
 
-const neverSeen: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+const neverSeen: CallStatus = { status: null, reason: "", details: null, terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
 const seen = (text: string, reason = ""): CallStatus => ({
   status: text,
   reason,
+  details: null,
   terminal: text === "success" || text === "failure",
   observedAtMs: startMs - 5 * second,
   lastGoodPollAtMs: startMs - 2 * second,
@@ -73,7 +75,7 @@ class Life {
     this.known = { ...this.known, lastGoodPollAtMs: decision.lastGoodPollAtMs };
     for (const change of decision.changes) {
       if (change.kind === "status") this.known = { ...this.known, ...change, observedAtMs: this.nowMs };
-      if (change.kind === "reason") this.known = { ...this.known, reason: change.reason };
+      if (change.kind === "note") this.known = { ...this.known, reason: change.reason, details: change.details };
     }
     return decision;
   }
@@ -101,7 +103,7 @@ describe("a status", () => {
 
   test("that is the same for another reason is noted", () => {
     const { changes, confirmed } = new Life(seen("calling", "ringing")).poll(status("calling", "answered"));
-    expect(changes).toEqual([{ kind: "reason", reason: "answered" }]);
+    expect(changes).toEqual([{ kind: "note", reason: "answered", details: null }]);
     expect(confirmed).toBe(true);
   });
 
@@ -116,7 +118,7 @@ describe("a status", () => {
     [seen("on_hold"), "failure", true, startMs - 2 * second],
   ])("another one is a change: $0.status to %s", (known, text, terminal, observedAfterMs) => {
     const decision = new Life(known).poll(status(text, "why"), second);
-    expect(decision.changes).toEqual([{ kind: "status", status: text, reason: "why", terminal, observedAfterMs }]);
+    expect(decision.changes).toEqual([{ kind: "status", status: text, reason: "why", details: null, terminal, observedAfterMs }]);
     expect(decision).toMatchObject({
       next: terminal ? none : interval,
       confirmed: true,
@@ -144,7 +146,7 @@ describe("a status that goes backwards", () => {
     const { changes, isRegression } = life.poll(status("queued", "again"), second);
     // The poll that was not believed did not confirm `calling` either.
     expect(changes).toEqual([
-      { kind: "status", status: "queued", reason: "again", terminal: false, observedAfterMs: startMs - 2 * second },
+      { kind: "status", status: "queued", reason: "again", details: null, terminal: false, observedAfterMs: startMs - 2 * second },
     ]);
     expect(isRegression).toBe(true);
   });
@@ -167,6 +169,57 @@ describe("a status that goes backwards", () => {
     for (const said of [status("queued"), between]) expect(life.poll(said, second).changes).toEqual([]);
     expect(life.poll(status("queued"), second).changes).toMatchObject([{ kind: "status", status: "queued" }]);
   });
+});
+
+describe("an end that may be followed by its outcome", () => {
+  const ended = observed("failure", "ended", { isTentative: true });
+
+  test("is believed the second time in a row, with what the second says", () => {
+    const life = new Life(seen("calling"));
+    expect(life.poll(ended, second)).toMatchObject({ changes: [], next: interval, confirmed: false });
+    expect(life.poll(status("success", "customer-ended-call"), second).changes).toMatchObject([
+      { kind: "status", status: "success", reason: "customer-ended-call", terminal: true },
+    ]);
+  });
+
+  test("is believed the second time, if no outcome follows", () => {
+    const life = new Life(seen("calling"));
+    expect(life.poll(ended, second).changes).toEqual([]);
+    expect(life.poll(ended, second)).toMatchObject({ changes: [{ status: "failure", reason: "ended" }], next: none });
+  });
+
+  test.each([
+    ["another status", status("calling")],
+    ["a 404", notFound],
+  ])("is not believed with %s in between", (_name, between) => {
+    const life = new Life(seen("calling"));
+    for (const said of [ended, between, ended]) expect(life.poll(said, second).changes).toEqual([]);
+  });
+
+  test("is believed with a failure in between, which says nothing of the call", () => {
+    const life = new Life(seen("calling"));
+    for (const said of [ended, failed]) expect(life.poll(said, second).changes).toEqual([]);
+    expect(life.poll(ended, second).changes).toMatchObject([{ status: "failure", terminal: true }]);
+  });
+});
+
+describe("a word of ours that is in no map", () => {
+  const unmapped = observed("success", "", { isMapped: false });
+
+  test("ends no call until it is mapped", () => {
+    const life = new Life(seen("calling"));
+    expect(life.poll(unmapped, second)).toMatchObject({ changes: [{ status: "success", terminal: false }], next: interval });
+    expect(life.poll(unmapped, second).changes).toEqual([]);
+    expect(life.poll(status("success"), second)).toMatchObject({ changes: [{ status: "success", terminal: true }], next: none });
+  });
+});
+
+test("other details are noted without an event", () => {
+  const life = new Life(seen("calling"));
+  const details = '{"duration_s":7}';
+  expect(life.poll(observed("calling", "", { details }), second).changes).toEqual([{ kind: "note", reason: "", details }]);
+  expect(life.poll(observed("calling", "", { details }), second).changes).toEqual([]);
+  expect(life.poll(observed("success", "", { details }), second).changes).toMatchObject([{ kind: "status", details }]);
 });
 
 describe("404 for a call never seen", () => {
@@ -379,11 +432,14 @@ describe("the deadline", () => {
 
   test.each([
     ["the same status", status("calling"), [{ kind: "expire" }]],
-    ["another reason", status("calling", "x"), [{ kind: "reason", reason: "x" }, { kind: "expire" }]],
+    ["another reason", status("calling", "x"), [{ kind: "note", reason: "x", details: null }, { kind: "expire" }]],
     [
       "another status",
       status("on_hold"),
-      [{ kind: "status", status: "on_hold", reason: "", terminal: false, observedAfterMs: startMs - 2 * second }, { kind: "expire" }],
+      [
+        { kind: "status", status: "on_hold", reason: "", details: null, terminal: false, observedAfterMs: startMs - 2 * second },
+        { kind: "expire" },
+      ],
     ],
     ["a status going backwards", status("queued"), [{ kind: "expire" }]],
     ["404", notFound, [{ kind: "expire" }]],

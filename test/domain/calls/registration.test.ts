@@ -65,7 +65,14 @@ describe("decideRepeat", () => {
 
 describe("isStatusCurrent", () => {
   const longAgoMs = nowMs - 3_600_000;
-  const calling: CallStatus = { status: "calling", reason: "", terminal: false, observedAtMs: longAgoMs, lastGoodPollAtMs: longAgoMs };
+  const calling: CallStatus = {
+    status: "calling",
+    reason: "",
+    details: null,
+    terminal: false,
+    observedAtMs: longAgoMs,
+    lastGoodPollAtMs: longAgoMs,
+  };
 
   test.each<[name: string, call: CallStatus, polledAtMs: number | null, known: boolean]>([
     ["polled just now", calling, nowMs, true],
@@ -89,6 +96,7 @@ test("a new watch is active, without events, and without an endpoint if it has n
     callSid: "OUT-1",
     filter: unfiltered,
     metadata: { lead: "1" },
+    trace: null,
     expiresAtMs: nowMs + 1,
     nowMs,
   };

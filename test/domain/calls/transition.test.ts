@@ -6,7 +6,7 @@ import { filterByNames, unfiltered } from "../../../src/domain/events/event-filt
 import type { PlannedEvent, SubscriberHook, SubscriberWatch, TransitionInput } from "../../../src/domain/calls/transition.ts";
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
-const unseen: CallStatus = { status: null, reason: "", terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
+const unseen: CallStatus = { status: null, reason: "", details: null, terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
 const queued: CallStatus = { ...unseen, status: "queued", reason: "in line", observedAtMs: nowMs - 5000, lastGoodPollAtMs: nowMs - 1000 };
 
 function watch(n: number, over: Partial<SubscriberWatch> = {}): SubscriberWatch {
@@ -18,6 +18,7 @@ function watch(n: number, over: Partial<SubscriberWatch> = {}): SubscriberWatch 
     endpointId: `ep_${n}`,
     filter: unfiltered,
     metadata: { n: String(n) },
+    trace: null,
     sequence: 0,
     createdAtMs: nowMs - 60_000,
     expiresAtMs: nowMs + 86_400_000,
@@ -34,6 +35,7 @@ function status(name: string, over: Partial<Extract<CallChange, { kind: "status"
     kind: "status",
     status: name,
     reason: "",
+    details: null,
     terminal: name === "success" || name === "failure",
     observedAfterMs: nowMs - 1000,
     ...over,
@@ -58,6 +60,7 @@ describe("a status", () => {
         sequence: 5,
         watchStatus: "active",
         endReason: null,
+        trace: null,
         endpointIds: ["ep_1"],
         hookIds: [],
         event: {
@@ -77,6 +80,7 @@ describe("a status", () => {
             observedAtMs: nowMs,
             observedAfterMs: nowMs - 1000,
             metadata: { n: "1" },
+            details: null,
           },
         },
       },
@@ -134,7 +138,7 @@ describe("a status", () => {
   });
 
   test("another reason alone is no event", () => {
-    expect(plan({ kind: "reason", reason: "still in line" }, { hooks: [hook(1)] })).toEqual([]);
+    expect(plan({ kind: "note", reason: "still in line", details: null }, { hooks: [hook(1)] })).toEqual([]);
   });
 });
 
@@ -221,7 +225,7 @@ describe("hooks", () => {
     const filtered = [watch(1, { filter: filterByNames(["call.success"]) })];
     expect(routes(plan(status("calling"), { watches: filtered, hooks }))).toEqual([["wch_1", ["ep_hook_2"], ["hk_2"]]]);
     expect(routes(plan({ kind: "end", endReason: "lost", spares: null }, { watches: filtered, hooks }))).toEqual([
-      ["wch_1", ["ep_1", "ep_hook_1"], ["hk_1"]],
+      ["wch_1", ["ep_1", "ep_hook_1"], []],
     ]);
   });
 
@@ -347,7 +351,7 @@ describe("a commit", () => {
       ],
     ],
     ["without a poll expires watches without a status event", [{ kind: "expire" }], false, [["expire", 4, "queued"]]],
-    ["ends a call as its next transition", [{ kind: "end", endReason: "lost", spares: null }], false, [["end", 5, "queued"]]],
+    ["ends watches without a transition of the call", [{ kind: "end", endReason: "lost", spares: null }], false, [["end", 4, "queued"]]],
     [
       "applies each change to the result of the one before",
       [status("calling"), { kind: "expire" }],
@@ -363,9 +367,12 @@ describe("a commit", () => {
 
   test("leaves the call as its last change says", () => {
     const after = planCommit(
-      { changes: [{ kind: "reason", reason: "busy" }, status("success")], confirmed: true, nowMs },
+      { changes: [{ kind: "note", reason: "busy", details: null }, status("success")], confirmed: true, nowMs },
       { call: queued, transition: 4 },
     );
-    expect(after).toMatchObject({ transition: 5, call: { status: "success", reason: "", terminal: true, observedAtMs: nowMs } });
+    expect(after).toMatchObject({
+      transition: 5,
+      call: { status: "success", reason: "", details: null, terminal: true, observedAtMs: nowMs },
+    });
   });
 });

@@ -77,6 +77,8 @@ describe("what the receiver answers", () => {
     ["429 with Retry-After: 0", answered(429, "0"), 5000, "rate_limited"],
     ["429 with more than a day", answered(429, "999999999"), dayMs, "rate_limited"],
     ["503 with Retry-After", answered(503, "120"), 120_000, "unavailable"],
+    ["503 with Retry-After: 0", answered(503, "0"), 5000, "unavailable"],
+    ["503 with Retry-After: 000000000", answered(503, "000000000"), 5000, "unavailable"],
     ["429 with an epoch as Retry-After", answered(429, "1795643237"), 5000, "rate_limited"],
   ])("%s is deferred and spends no step", (_, outcome, pauseMs, reason) => {
     const pausesHost = reason === "unavailable";
@@ -136,6 +138,7 @@ describe("what the receiver answers", () => {
     const result = decide(attemptInput(answered(statusCode, "120")));
     expect(result.delivery).toEqual({
       ...fresh,
+      lastRecovery: 0,
       attemptCount: 1,
       stepsSpent: 1,
       firstAttemptAtMs: startMs,
@@ -402,7 +405,7 @@ describe("disabling a failing endpoint", () => {
 
   test("a success ends the run of failures", () => {
     const result = decide(attemptInput(answered(200), failing(500, fiveDaysMs)));
-    expect(result.endpoint.health).toEqual({ ...healthy, lastSuccessAtMs: nowMs });
+    expect(result.endpoint.health).toEqual({ ...healthy, lastSuccessAtMs: nowMs, recoveries: 1, recoveredAtMs: nowMs });
   });
 
   // A deferral is no failure, and it delivers nothing.
@@ -621,5 +624,28 @@ describe("after any sequence of answers", () => {
         expect(input).toEqual(before);
       }),
     );
+  });
+});
+
+describe("reports of an endpoint's health", () => {
+  const long = { consecutiveFailures: 2, failingSinceMs: startMs - policy.failingAfterMs };
+  const reported = { ...long, isReportedFailing: true };
+  test.each<[string, AttemptOutcome, Parameters<typeof attemptInput>[1], string]>([
+    ["nothing but failures for long", answered(500), { health: long }, "failing"],
+    ["a failure too early", answered(500), { health: { ...long, failingSinceMs: startMs - policy.failingAfterMs + 1 } }, "none"],
+    ["the second failure", answered(500), { health: { ...long, consecutiveFailures: 1 } }, "none"],
+    ["a failure that was reported before", answered(500), { health: reported }, "none"],
+    ["a deferral", answered(429), { health: { ...long, consecutiveFailures: 1 } }, "none"],
+    ["a 410", answered(410), { health: long }, "none"],
+    ["a success after a report", answered(200), { health: reported }, "recovered"],
+    ["a success without a report", answered(200), { health: long }, "none"],
+    ["a failure of an operational event", answered(500), { health: long, isReported: false }, "none"],
+    ["a success of an operational event", answered(200), { health: reported, isReported: false }, "none"],
+    ["a failed test", answered(500), { health: long, isTest: true }, "none"],
+  ])("%s", (_name, outcome, over, report) => {
+    const result = decideAfterAttempt(attemptInput(outcome, over), policy, { nowMs: startMs, jitter: 0 });
+    expect(result.healthReport).toBe(report);
+    const before = over?.health?.isReportedFailing === true;
+    expect(result.endpoint.health.isReportedFailing).toBe(report === "none" ? before : report === "failing");
   });
 });

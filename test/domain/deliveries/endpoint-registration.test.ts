@@ -8,8 +8,9 @@ const secrets = [
   { fingerprint: "previous", validUntilMs: nowMs + 1 },
   { fingerprint: "expired", validUntilMs: nowMs },
 ];
-const existing = { format: "standard", headersFingerprint: "h1", secrets };
-const nothing = { format: null, headers: null, givenSecret: null };
+const existing = { format: "standard", request: null as string | null, headersFingerprint: "h1", secrets };
+const nothing = { format: null, request: null, headers: null, givenSecret: null };
+const templateOf = (body: string) => `{"method":"POST","content_type":"application/json","body":${body}}`;
 type Wish = Parameters<typeof findDifferences>[1];
 
 describe("findDifferences", () => {
@@ -19,6 +20,15 @@ describe("findDifferences", () => {
     ["nothing given", {}, {}, []],
     ["the same format", {}, { format: "standard" }, []],
     ["another format", {}, { format: "flat" }, ["format"]],
+    [
+      "the same template, its keys in another order",
+      { request: templateOf('{"a":1,"b":2}') },
+      { format: null, request: templateOf('{"b":2,"a":1}') },
+      [],
+    ],
+    ["another template", { request: templateOf("1") }, { request: templateOf("2") }, ["request"]],
+    ["a template where there is none", {}, { format: "template", request: templateOf("1") }, ["format", "request"]],
+    ["another format where there is a template", { format: "template", request: templateOf("1") }, { format: "flat" }, ["format"]],
     ["the same headers, under an older encryption key", {}, { headers: { names: ["x"], fingerprints: ["new", "h1"] } }, []],
     ["other headers", {}, { headers: { names: ["x"], fingerprints: ["h2"] } }, ["headers"]],
     ["no headers where there are some", {}, { headers: { names: [], fingerprints: [] } }, ["headers"]],

@@ -10,6 +10,9 @@ const health: EndpointHealth = {
   pausedSinceMs: null,
   consecutivePauses: 0,
   pauseReason: null,
+  recoveries: 0,
+  recoveredAtMs: null,
+  isReportedFailing: false,
 };
 const before = { state: "enabled", reason: null, health } as const;
 

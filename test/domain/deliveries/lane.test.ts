@@ -1,12 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decideLane, dueAfterAttempt, supersededBy } from "../../../src/domain/deliveries/lane.ts";
+import { decideLane, placeAfterAttempt, supersededBy } from "../../../src/domain/deliveries/lane.ts";
 import type { LaneEntry } from "../../../src/domain/deliveries/lane.ts";
 
 const holdMs = 60_000;
 
 function entry(sequence: number, over: Partial<LaneEntry> = {}): LaneEntry {
-  return { deliveryId: `dlv_${sequence}`, sequence, terminal: false, nextAttemptAtMs: 1000 * sequence, firstFailedAtMs: null, ...over };
+  return {
+    deliveryId: `dlv_${sequence}`,
+    sequence,
+    terminal: false,
+    nextAttemptAtMs: 1000 * sequence,
+    firstFailedAtMs: null,
+    lastRecovery: null,
+    ...over,
+  };
 }
 
 describe("decideLane", () => {
@@ -51,7 +59,17 @@ describe("decideLane", () => {
   });
 
   const lanes = fc
-    .array(fc.record({ nextAttemptAtMs: fc.nat(), firstFailedAtMs: fc.option(fc.nat()), terminal: fc.boolean() }), { maxLength: 20 })
+    .array(
+      fc.record({
+        nextAttemptAtMs: fc.nat(),
+        firstFailedAtMs: fc.option(fc.nat()),
+        lastRecovery: fc.option(fc.nat()),
+        terminal: fc.boolean(),
+      }),
+      {
+        maxLength: 20,
+      },
+    )
     .map((entries) => entries.map((over, index) => entry(index + 1, over)));
 
   test("one rule for every place: its own time and each earlier one's hold", () => {
@@ -84,6 +102,23 @@ describe("decideLane", () => {
     );
   });
 
+  test("a recovery brings forward the earliest that waits for its schedule, and shortens no hold", () => {
+    fc.assert(
+      fc.property(lanes, (entries) => {
+        for (const [index, place] of decideLane(entries, holdMs).entries()) {
+          const { firstFailedAtMs, lastRecovery } = entries[index] ?? entry(0);
+          const earlier = entries.slice(0, index);
+          const isFirst = earlier.every((other) => other.lastRecovery === null);
+          const wasOpen = earlier.every(
+            (other) => other.firstFailedAtMs !== null && other.firstFailedAtMs + holdMs <= (firstFailedAtMs ?? -1),
+          );
+          expect(place.earlyAfter).toBe(isFirst && wasOpen && firstFailedAtMs !== null ? lastRecovery : null);
+          if (place.earlyAfter !== null) expect(place.dueAtMs).not.toBeNull();
+        }
+      }),
+    );
+  });
+
   test("the head never waits for anything", () => {
     fc.assert(
       fc.property(lanes, (entries) => {
@@ -111,18 +146,24 @@ describe("supersededBy", () => {
   });
 });
 
-describe("dueAfterAttempt", () => {
+describe("placeAfterAttempt", () => {
+  const current = { dueAtMs: 5, earlyAfter: 3 };
+
   test("a settled delivery is never due", () => {
     for (const isInLane of [true, false])
-      expect(dueAfterAttempt({ status: "delivered", nextAttemptAtMs: null }, { isInLane, dueAtMs: 5 })).toBeNull();
+      expect(placeAfterAttempt({ status: "delivered", nextAttemptAtMs: null, lastRecovery: null }, { isInLane, current })).toEqual({
+        dueAtMs: null,
+        earlyAfter: null,
+      });
   });
 
-  test("a pending one without a lane is due at its next attempt", () => {
-    expect(dueAfterAttempt({ status: "pending", nextAttemptAtMs: 7 }, { isInLane: false, dueAtMs: 5 })).toBe(7);
+  test("a pending one without a lane is due at its next attempt, or after the next recovery", () => {
+    const after = { status: "pending", nextAttemptAtMs: 7, lastRecovery: 6 } as const;
+    expect(placeAfterAttempt(after, { isInLane: false, current })).toEqual({ dueAtMs: 7, earlyAfter: 6 });
   });
 
   test("a pending one in a lane stays until the lane is decided", () => {
-    expect(dueAfterAttempt({ status: "pending", nextAttemptAtMs: 7 }, { isInLane: true, dueAtMs: 5 })).toBe(5);
-    expect(dueAfterAttempt({ status: "pending", nextAttemptAtMs: 7 }, { isInLane: true, dueAtMs: null })).toBeNull();
+    const after = { status: "pending", nextAttemptAtMs: 7, lastRecovery: 6 } as const;
+    expect(placeAfterAttempt(after, { isInLane: true, current })).toEqual(current);
   });
 });

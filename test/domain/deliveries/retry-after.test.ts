@@ -7,6 +7,9 @@ const inTenSeconds = nowMs + 10_000;
 
 describe("parseRetryAfter", () => {
   test.each<[value: string, expectedMs: number]>([
+    ["0", 0],
+    ["000000000", 0],
+    [" 0\t", 0],
     ["1", 1000],
     ["120", 120_000],
     ["000000120", 120_000],
@@ -25,7 +28,9 @@ describe("parseRetryAfter", () => {
   test.each([
     ["nothing", ""],
     ["only spaces", "   "],
-    ["zero", "0"],
+    ["a signed zero", "-0"],
+    ["ten zeros", "0000000000"],
+    ["a fraction of zero", "0.0"],
     ["negative", "-5"],
     ["signed", "+5"],
     ["fractional", "1.5"],

@@ -6,9 +6,11 @@ import {
   describeFilter,
   filterByNames,
   filterFromRow,
+  filterOfHook,
   filterToJson,
   filterToRow,
   hookFilterNames,
+  hookFilterToJson,
   hookMatches,
   hookNamesOperational,
   isStillSubscribed,
@@ -18,6 +20,7 @@ import {
   watchFilterNames,
   watchMatches,
 } from "../../../src/domain/events/event-filter.ts";
+import { whereFromJson } from "../../../src/domain/events/where.ts";
 import { callEvent, operationalEvent } from "../../harness/events.ts";
 
 const calls = watchEventTypes.filter((type) => type.startsWith("call."));
@@ -37,7 +40,18 @@ function isOperational(type: EventType): type is OperationalEventType {
 
 test("the names a filter may hold", () => {
   expect(watchFilterNames).toEqual([...watchEventTypes, "call.*", "watch.*", "terminal"]);
-  expect(hookFilterNames).toEqual([...watchFilterNames, "endpoint.disabled", "delivery.exhausted", "source.suspended", "source.resumed"]);
+  expect(hookFilterNames).toEqual([
+    ...watchFilterNames,
+    "endpoint.failing",
+    "endpoint.recovered",
+    "endpoint.disabled",
+    "delivery.exhausted",
+    "source.suspended",
+    "source.resumed",
+    "call.overdue",
+    "call.unknown",
+    "key.expiring",
+  ]);
 });
 
 const filters: [filter: readonly string[] | null, named: readonly string[]][] = [
@@ -126,8 +140,49 @@ describe("sameFilter", () => {
   });
 });
 
+describe("a filter with conditions", () => {
+  const onFailures = filterOfHook(["terminal", "source.suspended"], whereFromJson({ status: "failure" }));
+
+  test("selects the events that it names and whose conditions hold; operational events pass", () => {
+    const failure = callEvent({ status: "failure", terminal: true }, { type: "call.failure" });
+    const success = callEvent({ status: "success", terminal: true }, { type: "call.success" });
+    const queued = callEvent({ status: "failure", terminal: false }, { type: "call.queued" });
+    expect([failure, success, queued].map((event) => hookMatches(onFailures, event))).toEqual([true, false, false]);
+    expect(hookMatches(onFailures, operationalEvent("source.suspended"))).toBe(true);
+    expect(isStillSubscribed(failure, null, [onFailures])).toBe(true);
+    expect(isStillSubscribed(success, null, [onFailures])).toBe(false);
+  });
+
+  test("is another one than with other conditions, or none", () => {
+    const same = filterOfHook(["source.suspended", "terminal"], whereFromJson({ status: "failure" }));
+    expect(sameFilter(onFailures, same)).toBe(true);
+    expect(sameFilter(onFailures, filterByNames(onFailures.names))).toBe(false);
+    expect(sameFilter(onFailures, filterOfHook(onFailures.names, whereFromJson({ status: "success" })))).toBe(false);
+  });
+
+  test("in words", () => {
+    expect(describeFilter(hookFilterToJson(onFailures))).toBe('terminal, source.suspended if status is "failure"');
+  });
+});
+
 describe("a filter", () => {
   const names = fc.option(fc.subarray([...hookFilterNames], { minLength: 1 }));
+  const terms = fc.array(
+    fc.record({
+      field: fc.constantFrom("source", "status", "metadata.a"),
+      test: fc.constantFrom("is", "in", "prefix", "not"),
+      texts: fc.array(fc.string({ unit: "binary" })),
+    }),
+  );
+
+  test("with conditions survives the store", () => {
+    fc.assert(
+      fc.property(names, terms, (given, where) => {
+        const filter = filterOfHook(given, where);
+        expect(filterFromRow(filterToRow(filter))).toEqual(filter);
+      }),
+    );
+  });
 
   test("survives the store and the passage to another thread", () => {
     fc.assert(

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { storedDetails } from "../../../src/domain/calls/call-details.ts";
 import { reasonMaxBytes } from "../../../src/domain/calls/call.ts";
 import type { PayloadFormat } from "../../../src/domain/events/payload.ts";
 import { isoTime, renderPayload } from "../../../src/domain/events/payload.ts";
@@ -56,7 +57,21 @@ describe("standard", () => {
     expect(JSON.parse(renderPayload(event, "standard", null).body)).toEqual({
       type: "endpoint.disabled",
       timestamp: time,
-      data: { endpoint_id: "ep_1", delivery_id: null, hook_ids: null, source: null, state: "disabled", reason: "gone", observed_at: time },
+      data: {
+        endpoint_id: "ep_1",
+        delivery_id: null,
+        hook_ids: null,
+        watch_id: null,
+        call_sid: null,
+        placing_id: null,
+        key_id: null,
+        source: null,
+        state: "disabled",
+        reason: "gone",
+        metadata: null,
+        idempotency_key: null,
+        observed_at: time,
+      },
     });
   });
 });
@@ -164,8 +179,29 @@ function largest(reason: string, status: string, value: string) {
   const metadata = { [first]: cutTo(2048 - 16 * 40, value), ...Object.fromEntries(rest.map((key) => [key, ""])) };
   const callSid = `OUT-${"x".repeat(128)}`;
   const known = { status: status.slice(0, 200), previousStatus: status.slice(0, 200), reason: cutTo(reasonMaxBytes, reason) };
-  return callEvent({ ...known, callSid, metadata, source: "s".repeat(64) }, { id: `evt_${"x".repeat(32)}` });
+  const names = Array.from({ length: 8 }, (_, n) => `d${n}`.padEnd(40, "_"));
+  const details = storedDetails(Object.fromEntries(names.map((name) => [name, cutTo(200, value.toWellFormed())])));
+  return callEvent({ ...known, callSid, metadata, details, source: "s".repeat(64) }, { id: `evt_${"x".repeat(32)}` });
 }
+
+const details = '{"duration_s":"35","cost":0.5,"done":true,"url":null}';
+const bodyOf = (format: PayloadFormat) => JSON.parse(renderPayload(callEvent({ details }), format, null).body) as object;
+
+describe("details", () => {
+  const values = { duration_s: "35", cost: 0.5, done: true, url: null };
+
+  test("keep their types in the formats of JSON", () => {
+    expect(bodyOf("standard")).toMatchObject({ data: { details: values } });
+    expect(bodyOf("cloudevents")).toMatchObject({ details: values });
+    expect(bodyOf("flat")).toMatchObject({ details_duration_s: "35", details_cost: 0.5, details_done: true, details_url: null });
+  });
+
+  test("are text in a form, and empty where there is none", () => {
+    const form = new URLSearchParams(renderPayload(callEvent({ details }), "form", null).body);
+    const names = ["duration_s", "cost", "done", "url"];
+    expect(names.map((name) => form.get(`details_${name}`))).toEqual(["35", "0.5", "true", ""]);
+  });
+});
 
 describe("the size of a body", () => {
   const formats: readonly PayloadFormat[] = ["standard", "flat", "form", "cloudevents"];

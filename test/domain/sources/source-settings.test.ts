@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { upstreamKinds } from "../../../src/adapters/polyai/kinds.ts";
+import { upstreamKinds } from "../../../src/adapters/upstream/kinds.ts";
 import { sourceFaults } from "../../../src/domain/sources/source-settings.ts";
 import type { SourceSettings } from "../../../src/domain/sources/source-settings.ts";
 
@@ -8,6 +8,8 @@ const legacy: SourceSettings = {
   baseUrl: "https://api.uk-1.platform.polyai.app",
   agentId: null,
   environment: null,
+  definition: null,
+  statusMap: null,
   maxPollsPerSecond: 200,
 };
 const agents: SourceSettings = { ...legacy, kind: "polyai-agents", agentId: "agent", environment: "live" };
@@ -27,6 +29,7 @@ test.each<[string, SourceSettings, string, readonly string[]]>([
   ["of agents with everything", agents, "key", []],
   ["of agents without an agent", { ...agents, agentId: null }, "key", ["agentId"]],
   ["of agents with an empty environment", { ...agents, environment: "" }, "key", ["environment"]],
+  ["of agents with a path for an agent", { ...agents, agentId: "../x" }, "key", ["agentId"]],
   ["legacy with an agent", { ...legacy, agentId: "agent" }, "key", ["agentId"]],
   ["of an unknown kind", { ...legacy, kind: "polyai-next" }, "key", ["kind"]],
   ["with a path", { ...legacy, baseUrl: "http://proxy.internal:8080/polyai/" }, "key", []],

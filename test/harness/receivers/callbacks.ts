@@ -3,6 +3,7 @@ import type { Behaviour } from "./receiver-zoo.ts";
 
 /** One webhook as it reached a callback URL. */
 export type Callback = {
+  readonly method: string;
   /** Path and query. */
   readonly path: string;
   /** Names in lower case. */
@@ -76,13 +77,14 @@ export async function startCallbacks(
   };
 }
 
-function parseHead(head: string): Pick<Callback, "path" | "headers"> {
+function parseHead(head: string): Pick<Callback, "method" | "path" | "headers"> {
   const [requestLine = "", ...lines] = head.split("\r\n");
   const headers = lines.map((line): [string, string] => {
     const colon = line.indexOf(":");
     return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
   });
-  return { path: requestLine.split(" ")[1] ?? "", headers: Object.fromEntries(headers) };
+  const [method = "", path = ""] = requestLine.split(" ");
+  return { method, path, headers: Object.fromEntries(headers) };
 }
 
 function textOf(answer: Exclude<CallbackAnswer, string>): string {

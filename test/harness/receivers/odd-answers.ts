@@ -104,6 +104,30 @@ const startLine =
 
 /** What is left as `protocol`: each with the sentence that forbids it. */
 export const refusedAnswers: Readonly<Record<string, Refused>> = {
+  "HTTP/0.9": { rule: startLine, raw: "<html>ok</html>", detail: /status line/ },
+  "another protocol": { rule: startLine, raw: "SSH-2.0-OpenSSH_9.9\r\n", detail: /status line/ },
+  "a greeting of SMTP": { rule: startLine, raw: "220 mail.example.com ESMTP\r\n", detail: /status line/ },
+  "an alert of TLS": { rule: startLine, raw: "\u0015\u0003\u0001\0\u0002\u0002\u0016", detail: /status line/ },
+  "frames of HTTP/2": { rule: startLine, raw: "\0\0\u0012\u0004\0\0\0\0\0\0\u0003\0\0\0\u0080", detail: /status line/ },
+  "a version of another major number": { rule: startLine, raw: "HTTP/3.0 200 OK\r\n\r\n", detail: /status line/ },
+  "a status of two digits": { rule: "RFC 9112 section 4: status-code = 3DIGIT", raw: "HTTP/1.1 20 OK\r\n\r\n", detail: /status line/ },
+  "a status of four digits": { rule: "RFC 9112 section 4: status-code = 3DIGIT", raw: "HTTP/1.1 2000 OK\r\n\r\n", detail: /status line/ },
+  "a status that is no number": { rule: "RFC 9112 section 4: status-code = 3DIGIT", raw: "HTTP/1.1 abc OK\r\n\r\n", detail: /status line/ },
+  "fields alone": { rule: startLine, raw: "content-length: 2\r\n\r\nok", detail: /status line/ },
+  "an upgrade that was not asked for": {
+    rule: "RFC 9110 section 7.8: A server MUST NOT switch to a protocol that was not indicated by the client in the corresponding request's Upgrade header field.",
+    raw: "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+    detail: /switches to a protocol/,
+  },
+  "a head of more than 64 KiB": {
+    rule: "RFC 9110 section 5.4: A client MAY discard or truncate received field lines that are larger than the client wishes to process if the field semantics are such that the dropped value(s) can be safely ignored without changing the message framing or response semantics.",
+    raw: `HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(11_000)}content-length: 2\r\n\r\nok`,
+    detail: /larger than 65536 bytes/,
+  },
+};
+
+/** Heads whose body has no end that could be found. Such a 2xx is a failure; any other status is obeyed. */
+export const invalidLengths: Readonly<Record<string, Refused>> = {
   "lengths that differ": {
     rule: discarded,
     raw: "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
@@ -129,31 +153,6 @@ export const refusedAnswers: Readonly<Record<string, Refused>> = {
     rule: discarded,
     raw: "HTTP/1.1 200 OK\r\ncontent-length: 0x2\r\n\r\nok",
     detail: /Content-Length is not a number/,
-  },
-  "a 410 with lengths that differ": {
-    rule: discarded,
-    raw: "HTTP/1.1 410 Gone\r\ncontent-length: 2, 3\r\n\r\nok",
-    detail: /Content-Length values differ/,
-  },
-  "HTTP/0.9": { rule: startLine, raw: "<html>ok</html>", detail: /status line/ },
-  "another protocol": { rule: startLine, raw: "SSH-2.0-OpenSSH_9.9\r\n", detail: /status line/ },
-  "a greeting of SMTP": { rule: startLine, raw: "220 mail.example.com ESMTP\r\n", detail: /status line/ },
-  "an alert of TLS": { rule: startLine, raw: "\u0015\u0003\u0001\0\u0002\u0002\u0016", detail: /status line/ },
-  "frames of HTTP/2": { rule: startLine, raw: "\0\0\u0012\u0004\0\0\0\0\0\0\u0003\0\0\0\u0080", detail: /status line/ },
-  "a version of another major number": { rule: startLine, raw: "HTTP/3.0 200 OK\r\n\r\n", detail: /status line/ },
-  "a status of two digits": { rule: "RFC 9112 section 4: status-code = 3DIGIT", raw: "HTTP/1.1 20 OK\r\n\r\n", detail: /status line/ },
-  "a status of four digits": { rule: "RFC 9112 section 4: status-code = 3DIGIT", raw: "HTTP/1.1 2000 OK\r\n\r\n", detail: /status line/ },
-  "a status that is no number": { rule: "RFC 9112 section 4: status-code = 3DIGIT", raw: "HTTP/1.1 abc OK\r\n\r\n", detail: /status line/ },
-  "fields alone": { rule: startLine, raw: "content-length: 2\r\n\r\nok", detail: /status line/ },
-  "an upgrade that was not asked for": {
-    rule: "RFC 9110 section 7.8: A server MUST NOT switch to a protocol that was not indicated by the client in the corresponding request's Upgrade header field.",
-    raw: "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
-    detail: /switches to a protocol/,
-  },
-  "a head of more than 64 KiB": {
-    rule: "RFC 9110 section 5.4: A client MAY discard or truncate received field lines that are larger than the client wishes to process if the field semantics are such that the dropped value(s) can be safely ignored without changing the message framing or response semantics.",
-    raw: `HTTP/1.1 200 OK\r\n${"x: y\r\n".repeat(11_000)}content-length: 2\r\n\r\nok`,
-    detail: /larger than 65536 bytes/,
   },
 };
 
@@ -186,5 +185,21 @@ export const malformedRests: Readonly<Record<string, string>> = {
   "a body that breaks off": "content-length: 99\r\n\r\nhalf",
   "a body without chunks": "transfer-encoding: chunked\r\n\r\nhalf",
   "a head without end": "x: y\r\n".repeat(20_000),
+  "an end of the head alone": "\r\n",
+  "a name without a value": ":\r\nx:\r\n\r\n",
+  "a control byte in a name": "x\u0001y: 1\r\n\r\n",
+  "a bare CR in a value": "x: a\rb\r\n\r\n",
+  "a folded line": "x: y\r\n a\r\n\tb\r\n\r\n",
+  "an unknown transfer coding": "transfer-encoding: x, y\r\n\r\nhalf",
+  "chunked before another coding": "transfer-encoding: chunked, gzip\r\n\r\nhalf",
+  "an unknown content coding": "content-encoding: x\r\ncontent-length: 4\r\n\r\nhalf",
+  "a length that is not a number": "content-length: x\r\n\r\nhalf",
+  "a negative length": "content-length: -4\r\n\r\nhalf",
+  "an empty length": "content-length:\r\n\r\nhalf",
+  "a fractional length": "content-length: 4.0\r\n\r\nhalf",
+  "a length beyond every number": `content-length: ${"9".repeat(400)}\r\n\r\nhalf`,
+  "lengths that differ": "content-length: 4\r\ncontent-length: 5\r\n\r\nhalf",
+  "lengths that differ in a list": "content-length: 4, 5\r\n\r\nhalf",
+  "an invalid length beside chunks": "content-length: x\r\ntransfer-encoding: chunked\r\n\r\nhalf",
   "another answer": "content-length: 0\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
 };

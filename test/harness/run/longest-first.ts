@@ -2,12 +2,16 @@ import { BaseSequencer } from "vitest/node";
 import type { TestSpecification } from "vitest/node";
 
 /** Files that mostly wait, for leases to end and processes to start. The first takes longest. */
-const waiting = ["/test/instances/postgres-away", "/test/instances/"];
+const waiting = ["/test/instances/idle", "/test/instances/"];
 /** Long files that compute and folders of such files, the longest first. */
 const computing = [
-  "/test/engine/delivery/order-properties",
-  "/test/adapters/sqlite/reader",
+  "/test/conformance/postgres",
   "/test/conformance/",
+  "/test/engine/delivery/",
+  "/test/simulation/",
+  "/test/generated-clients/",
+  "/test/client/",
+  "/test/adapters/sqlite/",
   "/test/faults/",
   "/test/e2e/",
 ];

@@ -33,10 +33,12 @@ export type SeenAnswer = {
 export class AnswerCheck {
   readonly document: OpenApiDocument;
   readonly #schemas = new Map<string, z.ZodType>();
+  readonly #definitions: unknown;
   readonly #templates: readonly { readonly path: string; readonly pattern: RegExp }[];
 
   constructor(document: unknown) {
     this.document = JSON.parse(JSON.stringify(document)) as OpenApiDocument;
+    this.#definitions = closed(this.document.components.schemas);
     // What is written out is meant before what a parameter would take.
     this.#templates = Object.keys(this.document.paths)
       .toSorted((a, b) => a.split("{").length - b.split("{").length)
@@ -80,7 +82,7 @@ export class AnswerCheck {
   }
 
   schemaNamed(name: string): z.ZodType {
-    return this.#schemaOf(name, { $ref: `#/components/schemas/${name}` } as unknown as Json);
+    return this.#schemaOf({ $ref: `#/components/schemas/${name}` } as unknown as Json);
   }
 
   *#generalFaults({ method, target, status, headers, text }: SeenAnswer): Iterable<string> {
@@ -89,7 +91,9 @@ export class AnswerCheck {
     if (method === "HEAD" && text !== "") yield "an answer to HEAD has a body";
     for (const name of Object.keys(headers)) if (name.startsWith("access-control-")) yield `${name} lets other origins in`;
     if (status < 400) return;
-    const isForPeople = /^\/dashboard(?:\/|$)/.test(new URL(target, "http://localhost").pathname);
+    // Errors of JSON-RPC are documented beside the problems.
+    if (target === "/mcp" && headers["content-type"] === "application/json") return;
+    const isForPeople = /^\/(?:dashboard|portal)(?:\/|$)/.test(new URL(target, "http://localhost").pathname);
     const mediaType = isForPeople ? "text/html; charset=UTF-8" : "application/problem+json";
     if (headers["content-type"] !== mediaType) yield `${status} is ${String(headers["content-type"])}`;
     if (status === 405 && headers["allow"] === undefined) yield "405 without allow";
@@ -112,7 +116,7 @@ export class AnswerCheck {
     if (mediaType === "text/html") return [];
     const body = JSON.parse(text) as Json;
     const faults: string[] = [];
-    const { error } = this.#schemaOf(where, media.schema).safeParse(body);
+    const { error } = this.#schemaOf(media.schema).safeParse(body);
     if (error !== undefined) faults.push(`${where}: ${z.prettifyError(error)}`);
     const slug = String(body.type).split(":").at(-1) ?? "";
     if (media.examples !== undefined && !(slug in media.examples)) faults.push(`${where} does not document ${slug}`);
@@ -125,12 +129,13 @@ export class AnswerCheck {
     return this.document.paths[template]?.[method === "HEAD" ? "get" : method.toLowerCase()];
   }
 
-  #schemaOf(name: string, schema: Json): z.ZodType {
-    const known = this.#schemas.get(name);
+  /** Most answers share a few schemas, and making one takes some milliseconds. */
+  #schemaOf(schema: Json): z.ZodType {
+    const text = JSON.stringify(schema);
+    const known = this.#schemas.get(text);
     if (known !== undefined) return known;
-    const $defs = closed(this.document.components.schemas);
-    const made = z.fromJSONSchema({ ...(closed(schema) as object), $defs } as Parameters<typeof z.fromJSONSchema>[0]);
-    this.#schemas.set(name, made);
+    const made = z.fromJSONSchema({ ...(closed(schema) as object), $defs: this.#definitions } as Parameters<typeof z.fromJSONSchema>[0]);
+    this.#schemas.set(text, made);
     return made;
   }
 }

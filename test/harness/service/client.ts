@@ -64,8 +64,8 @@ export const problemOf = ({ body }: Answer): Problem => body as unknown as Probl
 export const faultsOf = (answer: Answer): readonly (string | undefined)[] =>
   (problemOf(answer).errors ?? []).map(({ pointer, parameter }) => pointer ?? parameter);
 
-/** By the document's text: most services of a run serve the same. */
-const checks = new Map<string, AnswerCheck>();
+/** Of the document that all services serve: it differs in its servers alone, and a service makes it for a tenth of a second. */
+let shared: AnswerCheck | null = null;
 
 /** Returns a client over HTTP. Every answer is compared with the service's OpenAPI document. Its connections end with the test. */
 export function clientOf(url: string, key = apiKey): Client {
@@ -92,11 +92,16 @@ export function clientOf(url: string, key = apiKey): Client {
 
 /** `null` if the service serves no document: it still starts, or was killed. */
 async function checkOf(url: string, agent: Agent): Promise<AnswerCheck | null> {
-  const answer = await request(new URL("/openapi.json", url), { dispatcher: agent }).catch(() => null);
-  if (answer === null) return null;
-  const document = await answer.body.text();
-  if (answer.statusCode !== 200) return null;
-  const check = checks.get(document) ?? new AnswerCheck(JSON.parse(document));
-  checks.set(document, check);
-  return check;
+  const get = async (path: string) => {
+    const { statusCode, body } = await request(new URL(path, url), { dispatcher: agent });
+    return { statusCode, text: await body.text() };
+  };
+  try {
+    // A service that starts answers 503 on every path.
+    if (shared !== null) return (await get("/no-such-path")).statusCode === 404 ? shared : null;
+    const { statusCode, text } = await get("/openapi.json");
+    return statusCode === 200 ? (shared ??= new AnswerCheck(JSON.parse(text))) : null;
+  } catch {
+    return null;
+  }
 }

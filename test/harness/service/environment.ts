@@ -1,3 +1,4 @@
+import { StartupError } from "../../../src/domain/errors.ts";
 import { readConfig } from "../../../src/service/config.ts";
 import { createService } from "../../../src/service/create-service.ts";
 import type { Service, ServiceOverrides } from "../../../src/service/create-service.ts";
@@ -36,4 +37,18 @@ export async function openService(given: Environment = {}, overrides: ServiceOve
   const read = readConfig(serviceEnvironment(given));
   if (read.kind === "invalid") throw new Error(read.faults.join("\n"));
   return createService(read.config, read.secrets, overrides);
+}
+
+/**
+ * Starts the service in this process and returns why it refuses, which `main.ts` writes as one line before it ends with 78.
+ * Rejects if it starts, or fails in another way.
+ */
+export async function reasonOfRefusal(given: Environment, overrides: ServiceOverrides = {}): Promise<string> {
+  const error: unknown = await openService(given, overrides).then(
+    (service) => service.stop(),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof StartupError)) throw new Error("the start is not refused", { cause: error });
+  if (error.message.includes("\n")) throw new Error(`the reason is more than one line: ${error.message}`);
+  return error.message;
 }

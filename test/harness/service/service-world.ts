@@ -61,6 +61,7 @@ export class ServiceWorld {
   readonly #arrivals: EventEmitter;
   readonly #callbacks: Callbacks[] = [];
   #calls = 0;
+  #barriers = 0;
 
   static async start(environment: Environment = {}, options: WorldOptions = {}): Promise<ServiceWorld> {
     const { random = () => 0, clock = new FakeClock(startMs), database = "sqlite-memory" } = options;
@@ -191,8 +192,7 @@ export class ServiceWorld {
   async advance(ms: number): Promise<void> {
     for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
       await this.clock.advance(Math.min(stepMs, ms - passedMs));
-      // The store answers in order.
-      await this.client.get("/readyz");
+      await this.#barrier();
     }
   }
 
@@ -202,8 +202,13 @@ export class ServiceWorld {
     for (let passedMs = 0; !(await isSo()); passedMs += betweenMs) {
       if (passedMs >= limitMs) throw new Error(`not so after ${limitMs} ms: ${isSo.toString()}`);
       await this.clock.advance(betweenMs);
-      await this.client.get("/readyz");
+      await this.#barrier();
     }
+  }
+
+  /** Resolves once the store has answered all requests: a key that no cache has is looked up, and the store answers in order. */
+  async #barrier(): Promise<void> {
+    await this.client.get("/v1/me", { authorization: `Bearer barrier-${++this.#barriers}` });
   }
 }
 

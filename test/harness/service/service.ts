@@ -36,6 +36,9 @@ type AsProcess = {
   readonly program?: readonly string[];
 };
 
+/** On a busy machine, and a start may wait for its database. */
+const startWithinMs = 60_000;
+
 /** Result of an `account create` or `key create`. */
 export type CreatedKey = { readonly account_id: string; readonly key_id: string; readonly key: string };
 
@@ -124,7 +127,7 @@ export class ProcessService extends StartedService {
       await this.#process[Symbol.asyncDispose]();
       this.#process = this.#prepare();
     }
-    await this.#process.start(AbortSignal.timeout(60_000));
+    await this.#process.start(AbortSignal.timeout(startWithinMs));
   }
 
   /** SIGTERM; resolves with the exit code. */
@@ -155,6 +158,7 @@ export class ProcessService extends StartedService {
     return new ServiceProcess(name, {
       port: this.#port,
       key: apiKey,
+      startDeadlineMs: startWithinMs,
       environment: { ...compileCache, ...this.environment },
       onOutput: (text) => {
         this.output += text;

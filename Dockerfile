@@ -21,6 +21,8 @@ RUN rm -rf /usr/local/lib/node_modules/npm /usr/local/bin/npm /usr/local/bin/npx
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY src ./src
+# Compiled once, for every start: the service may not write here.
+RUN node --import ./src/runtime-check.mjs --input-type=module --eval 'const thread = (name) => import(`/app/src/adapters/sqlite/${name}.ts`); await Promise.all([import("/app/src/service/create-service.ts"), thread("writer-thread/worker"), thread("writer-thread/checkpoint-worker"), thread("reader-thread/worker")])'
 RUN chmod 755 src/cli/ringback.mjs && ln -s /app/src/cli/ringback.mjs /usr/local/bin/ringback
 USER node
 VOLUME /data
@@ -28,4 +30,4 @@ EXPOSE 8080 9091
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["node", "/app/src/service/health-check.mjs"]
 # Node is PID 1: it handles SIGTERM itself and waits for its only child process (the check of the locks at the start), so there is no init to add.
-CMD ["node", "--max-semi-space-size=1", "--import", "./src/runtime-check.mjs", "src/main.ts"]
+CMD ["node", "--max-semi-space-size=8", "--import", "./src/runtime-check.mjs", "src/main.ts"]

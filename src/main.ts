@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { readConfig } from "./service/config.ts";
 import { StartupError, StoreUnavailableError } from "./domain/errors.ts";
 import { logDestination } from "./adapters/telemetry/logger.ts";
@@ -25,6 +26,9 @@ const requestStop = (): void => {
   stopping.abort();
 };
 process.on("SIGTERM", requestStop).on("SIGINT", requestStop);
+
+// A process that is killed leaves what it compiled to the next one, too.
+flushCompileCache();
 
 try {
   const service = await createService(result.config, result.secrets, { signal: stopping.signal });

@@ -9,6 +9,7 @@ if (running < required) {
   );
   process.exit(78);
 }
+await import("./service/compile-cache.mjs");
 
 // V8 allocates objects in the old generation if earlier ones of the same place survived. Those of polls survive by chance, when
 // a collection finds them in flight, and then every later poll would be garbage that only a full collection finds.
@@ -18,4 +19,4 @@ setFlagsFromString("--no-allocation-site-pretenuring");
 // small one, so that the same work takes twice the memory. The old generation has no fixed limit, because a start with many
 // pending webhooks needs more for a moment. The main thread has its young generation already: its limit is on the command line.
 setFlagsFromString("--heap-growing-percent=10");
-setFlagsFromString("--max-semi-space-size=1");
+setFlagsFromString("--max-semi-space-size=2");

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=1
+#!/usr/bin/env -S node --max-semi-space-size=8
 import "../runtime-check.mjs";
 
 // The command `ringback`: a plain module, because an older Node loads no other. Where this package is installed in another one,

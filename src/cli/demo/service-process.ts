@@ -9,7 +9,7 @@ import { ServiceClient } from "./service-client.ts";
 
 const root = new URL("../../..", import.meta.url);
 /** Flags and variables of `npm start`, which bound what each thread keeps. */
-const startFlags = ["--max-semi-space-size=1", "--import", "./src/runtime-check.mjs"];
+const startFlags = ["--max-semi-space-size=8", "--import", "./src/runtime-check.mjs"];
 const startEnvironment = { MALLOC_ARENA_MAX: "2" };
 const defaultStartDeadlineMs = 20_000;
 const stopDeadlineMs = 5_000;

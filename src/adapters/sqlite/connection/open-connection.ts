@@ -114,7 +114,7 @@ function refuseUnderOlderServer(connection: DatabaseSync, path: string, migratio
 
 function configure(connection: DatabaseSync, inMemory: boolean): void {
   connection.exec(
-    "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma temp_store = memory; pragma cache_size = -65536",
+    "pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma temp_store = memory; pragma cache_size = -32768",
   );
   connection.exec(`pragma journal_size_limit = ${keptLogBytes}`);
   const synchronous = connection.prepare("pragma synchronous").get()?.["synchronous"];

@@ -52,11 +52,11 @@ export const rotationSchema = z
   )
   .openapi("SecretRotation", { example: { grace_seconds: defaultGraceSeconds } });
 
-/** Returns what the body changes. A key that was left out is absent. */
+/** Returns what the body changes. A key that was left out is absent, also if a form has it as `undefined`. */
 export function endpointChangeOf(body: z.infer<typeof endpointPatchSchema>): EndpointChange {
-  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, request, ...same } = body;
+  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, request, ...others } = body;
+  const same = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined));
   const limits = { ...(maxInFlight === undefined ? {} : { maxInFlight }), ...(maxPerSecond === undefined ? {} : { maxPerSecond }) };
-  // JSON has no `undefined`, so a key that was left out is absent here too.
   const template = request === undefined ? {} : { format: "template", request: storedTemplate(request) };
   return { ...same, ...template, ...limits } as EndpointChange;
 }

@@ -8,7 +8,7 @@ import { sourceJson, watchJson } from "../../schemas/json.ts";
 import { adviceOnSource } from "../hints.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { deliveryTable, urlsOf } from "./delivery-list.ts";
-import { badge, definitionList, table, tiles } from "../elements.ts";
+import { badge, definitionList, table, tiles, withCode } from "../elements.ts";
 import { endpointTable } from "./endpoint-list.ts";
 import { findForm } from "../search.ts";
 import { livePart } from "../live/live-part.ts";
@@ -44,7 +44,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           "account",
           html`${tiles([
               ["Pending webhooks", issues.pendingCount.toLocaleString("en-US")],
-              ["Oldest pending since", timeOf(issues.oldestDueAt, nowMs) ?? "nothing is pending"],
+              ["Oldest due", timeOf(issues.oldestDueAt, nowMs) ?? "nothing is pending"],
               ["Endpoints with issues", issues.endpoints.length + issues.endpointsHidden],
             ])}
             <p class="quiet">
@@ -70,7 +70,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           ["Name", account.name],
           ["Account", html`<code>${account.id}</code>`],
           ["Public key (v1a)", html`<code>${account.publicKey}</code>`],
-          ...accountLimitEntries.map(([name, { unit }]): [string, string] => [`Maximum ${unit}`, limitText(limits[name])]),
+          ...accountLimitEntries.map(([name, { unit }]): [Html, string] => [withCode(`Maximum ${unit}`), limitText(limits[name])]),
         ])}`,
     });
   });

@@ -7,7 +7,7 @@ import { adviceOn } from "../hints.ts";
 import { attemptLine } from "./attempts.ts";
 import type { Html } from "../dashboard-env.ts";
 import { urlsOf } from "./delivery-list.ts";
-import { badge, linkTo, longText } from "../elements.ts";
+import { badge, linkTo, longText, withCode } from "../elements.ts";
 import { sentence, timeOf } from "../time.ts";
 
 /** Number of events shown on a page. A watch has at most 50 events and an ending. */
@@ -67,7 +67,10 @@ function eventItem(
     ${event.data.reason === null || event.data.reason === "" ? "" : html`<p>Reason: ${event.data.reason}</p>`}
     ${
       deliveries.length === 0
-        ? html`<p class="quiet">No webhook was sent: no filter matches this event, or the call has no callback URL and no hook.</p>`
+        ? html`<p class="quiet">
+            No webhook was sent: no filter matches this event, or the call has no callback URL and no hook.
+            <a href="/dashboard/hooks">Hooks and their filters</a>
+          </p>`
         : html`<ul class="cards">
             ${deliveries.map((delivery) => deliveryItem(delivery, detailById.get(delivery.id) ?? null, urlById, nowMs))}
           </ul>`
@@ -108,7 +111,7 @@ function deliveryItem(
       >
     </div>
     ${hidden === 0 ? "" : html`<p class="quiet">${hidden} earlier attempts are on the page of the delivery.</p>`}
-    ${shown.map((attempt) => attemptLine(attemptJson(attempt), nowMs))} ${advice === null ? "" : html`<p>${advice}</p>`}
+    ${shown.map((attempt) => attemptLine(attemptJson(attempt), nowMs))} ${advice === null ? "" : html`<p>${withCode(advice)}</p>`}
   </li>`;
 }
 

@@ -21,7 +21,7 @@ if (modules === undefined)
   process.stderr.write("NO packages of the client (cd src/client && npm ci --ignore-scripts): ITS TEST DOES NOT RUN\n");
 
 const program = `import { createRingbackClient, RingbackError, verifyWebhook, WebhookVerificationError } from "ringback-client";
-import type { FeedEvent, VerifiedWebhook } from "ringback-client";
+import type { FeedEvent, VerifiedWebhook, WebhookEvent } from "ringback-client";
 
 export const errors = { RingbackError, WebhookVerificationError };
 
@@ -35,7 +35,8 @@ export async function walk(url: string, key: string, callbackUrl: string, secret
   const seen: FeedEvent[] = [];
   for await (const event of feed) {
     seen.push(event);
-    if ("terminal" in event.data && event.data.terminal === true) break;
+    // The type says what the data has.
+    if (event.type === "call.success" && event.data.terminal) break;
   }
   const rest: FeedEvent[] = [];
   for await (const event of client.feed({ after: feed.cursor ?? "", wait: 0 })) rest.push(event);
@@ -44,7 +45,7 @@ export async function walk(url: string, key: string, callbackUrl: string, secret
   return { id: watch.id, types: seen.map(({ type }) => type), rest: rest.length, all: all.map(({ id }) => id), ids: seen.map(({ id }) => id) };
 }
 
-export function verify(body: string, headers: Record<string, string>, secrets: string | string[]): Promise<VerifiedWebhook> {
+export function verify(body: string, headers: Record<string, string>, secrets: string | string[]): Promise<VerifiedWebhook<WebhookEvent>> {
   return verifyWebhook(body, headers, secrets);
 }
 

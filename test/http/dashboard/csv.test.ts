@@ -52,22 +52,25 @@ describe("a cell", () => {
 });
 
 describe("every list", () => {
-  test.each(["watches", "deliveries", "endpoints", "hooks"])("of %s is CSV at its address and .csv, and links there", async (name) => {
-    const dashboard = await openDashboard();
-    await dashboard.world.watch("OUT-1", { url });
-    await dashboard.world.registerHook(url);
-    await dashboard.world.see("OUT-1", "queued");
-    const { get } = await signIn(dashboard);
-    expect(linksOf((await get(`/dashboard/${name}`)).text)).toContain(`/dashboard/${name}.csv`);
-    const { status, headers, text } = await get(`/dashboard/${name}.csv`);
-    expect(status).toBe(200);
-    expect(headers["content-type"]).toMatch(/^text\/csv; charset=utf-8/);
-    expect(headers["content-disposition"]).toBe(`attachment; filename="${name}.csv"`);
-    const [head, ...rows] = text.trimEnd().split("\r\n");
-    expect(head).toMatch(/^id,/);
-    expect(rows).toHaveLength(1);
-    expect(rows[0]).toMatch(/^(?:wch|dlv|ep|hk)_/);
-  });
+  test.each(["watches", "events", "deliveries", "endpoints", "hooks"])(
+    "of %s is CSV at its address and .csv, and links there",
+    async (name) => {
+      const dashboard = await openDashboard();
+      await dashboard.world.watch("OUT-1", { url });
+      await dashboard.world.registerHook(url);
+      await dashboard.world.see("OUT-1", "queued");
+      const { get } = await signIn(dashboard);
+      expect(linksOf((await get(`/dashboard/${name}`)).text)).toContain(`/dashboard/${name}.csv`);
+      const { status, headers, text } = await get(`/dashboard/${name}.csv`);
+      expect(status).toBe(200);
+      expect(headers["content-type"]).toMatch(/^text\/csv; charset=utf-8/);
+      expect(headers["content-disposition"]).toBe(`attachment; filename="${name}.csv"`);
+      const [head, ...rows] = text.trimEnd().split("\r\n");
+      expect(head).toMatch(/^id,/);
+      expect(rows).toHaveLength(1);
+      expect(rows[0]).toMatch(/^(?:wch|evt|dlv|ep|hk)_/);
+    },
+  );
 
   test("is whole and filtered, in the order of its pages", async () => {
     const dashboard = await openDashboard();
@@ -77,6 +80,24 @@ describe("every list", () => {
     expect(sidsIn((await get("/dashboard/watches.csv")).text)).toHaveLength(450);
     expect(sidsIn((await get("/dashboard/watches.csv?status=completed")).text)).toEqual(["OUT-7"]);
     expect((await get("/dashboard/watches.csv?status=odd")).status).toBe(422);
+  });
+
+  test("of events has all of them, oldest first, by type, source and status", async () => {
+    const dashboard = await openDashboard();
+    const { world } = dashboard;
+    for (let n = 0; n < 250; n++) {
+      await world.watch(`OUT-${n}`);
+      await world.see(`OUT-${n}`, n % 2 === 0 ? "queued" : "calling");
+    }
+    await world.see("OUT-7", "failure", "no answer");
+    const { get } = await signIn(dashboard);
+    const sids = async (query: string) => sidsIn((await get(`/dashboard/events.csv${query}`)).text);
+    const all = Array.from({ length: 250 }, (_, n) => `OUT-${n}`);
+    expect(await sids("")).toEqual([...all, "OUT-7"]);
+    expect(await sids("?type=call.failure")).toEqual(["OUT-7"]);
+    expect(await sids("?status=queued")).toEqual(all.filter((_, n) => n % 2 === 0));
+    expect(await sids("?source=elsewhere")).toEqual([]);
+    expect((await get("/dashboard/events.csv?type=call.failure")).text).toContain(",failure,calling,,no answer,true,2,");
   });
 
   test("ends with its session, also for a client that reads slowly", async () => {

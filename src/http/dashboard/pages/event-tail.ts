@@ -5,9 +5,13 @@ import { selectTypes } from "../../../domain/events/event-filter.ts";
 import { eventGroups, operationalEventTypes, watchEventTypes } from "../../../domain/events/event.ts";
 import type { RingbackEvent } from "../../../domain/events/event.ts";
 import { isoTime } from "../../../domain/events/payload.ts";
+import type { EventView } from "../../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
+import { eventJson } from "../../schemas/json.ts";
+import { csvAnswer } from "../csv.ts";
+import type { CsvList } from "../csv.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, linkTo, selectOf, sidText, table } from "../elements.ts";
+import { badge, csvLink, linkTo, selectOf, sidText, table } from "../elements.ts";
 import { livePart } from "../live/live-part.ts";
 import { livePath } from "../live/live-path.ts";
 import { page } from "../page.ts";
@@ -22,6 +26,26 @@ const eventsShown = 50;
 /** Number of events among which those of a source or status are searched: no index has them. */
 const eventsSearched = 200;
 
+const csvColumns = [
+  "id",
+  "type",
+  "timestamp",
+  "watch_id",
+  "call_sid",
+  "endpoint_id",
+  "source",
+  "status",
+  "previous_status",
+  "state",
+  "reason",
+  "terminal",
+  "sequence",
+  "observed_at",
+  "observed_after",
+  "metadata",
+  "details",
+];
+
 /** Page of the newest events. With its script it is a live tail, because it fetches itself again with every change. */
 export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock }: HttpDependencies): void {
   dashboard.get("/events", async (c) => {
@@ -29,12 +53,8 @@ export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock
     const account = c.get("account");
     const isSearch = source !== undefined || status !== undefined;
     const limit = isSearch ? eventsSearched : eventsShown;
-    const names = type === undefined ? [...watchEventTypes, ...operationalEventTypes] : [type];
-    const newest = await store.listRecentEvents({ accountId: account.id, ...selectTypes({ names }), limit });
-    const facts = newest.map(factsOf);
-    const found = facts.filter(
-      (event) => (source === undefined || event.source === source) && (status === undefined || event.status === status.toLowerCase()),
-    );
+    const newest = await store.listRecentEvents({ accountId: account.id, ...selectTypes({ names: namesOf(type) }), limit });
+    const found = newest.map(factsOf).filter(matching({ source, status }));
     const nowMs = clock.nowMs();
     return page(c, {
       title: "Events",
@@ -59,9 +79,38 @@ export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock
           The newest ${eventsShown} events first.
           ${isSearch ? `Source and status are searched among the newest ${eventsSearched} of the type.` : ""}
         </p>
-        ${livePart("tail", eventTable(found.slice(0, eventsShown), nowMs))}`,
+        ${livePart("tail", eventTable(found.slice(0, eventsShown), nowMs))} ${csvLink(path, { type, source, status })}`,
     });
   });
+
+  dashboard.get("/events.csv", (c) => {
+    const { type, source, status } = readParameters(c, querySchema);
+    const query = { accountId: c.get("account").id, ...selectTypes({ names: namesOf(type) }), sinceMs: null, callSid: null };
+    const isWanted = matching({ source, status });
+    const list: CsvList<EventView> = {
+      name: "events",
+      columns: csvColumns,
+      // The feed has no end: a page that is not full is the newest one.
+      read: async ({ limit, cursor }) => {
+        const { data, nextCursor } = await store.readFeed({ ...query, limit, cursor });
+        return { data: data.filter(({ event }) => isWanted(factsOf(event))), nextCursor: data.length < limit ? null : nextCursor };
+      },
+      json: (view) => {
+        const { data, ...event } = eventJson(view);
+        return { ...event, ...data };
+      },
+    };
+    return csvAnswer(c, list, null);
+  });
+}
+
+function namesOf(type: (typeof types)[number] | undefined): readonly (typeof types)[number][] {
+  return type === undefined ? [...watchEventTypes, ...operationalEventTypes] : [type];
+}
+
+function matching({ source, status }: { readonly source: string | undefined; readonly status: string | undefined }) {
+  return (event: EventFacts): boolean =>
+    (source === undefined || event.source === source) && (status === undefined || event.status === status.toLowerCase());
 }
 
 /** Names of the sources to choose from, with the one that was asked for: it may have been removed since. */

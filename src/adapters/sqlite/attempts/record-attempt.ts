@@ -44,6 +44,7 @@ function recordDecided(db: Database, record: AttemptRecord): AttemptRecorded {
       accountKey: integer(row, "account_id"),
       createdAtMs: integer(row, "created_at"),
       endedAtMs: record.nowMs,
+      hadArrived: row["status"] === "delivered",
     });
   writeDelivery(db, row, result);
   writeEndpoint(db, before, result);

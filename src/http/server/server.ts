@@ -13,7 +13,7 @@ import { requestIdOf } from "../operations/request-guards.ts";
 import { ClosingResponse, isDiscarding } from "./unread-body.ts";
 
 /** A Hono app. `bindings` name the peer of the request. */
-type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
+export type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
 
 export type Listening = {
   /** Port that was bound; a free one if 0 was requested. */

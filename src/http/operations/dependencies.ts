@@ -62,5 +62,7 @@ export type RateUse = {
   readonly charge: (requests: number) => void;
 };
 
-/** `rate` is undefined if the rate is not limited. With a key of the operator there is no `account`: only operations for operators run then. */
-export type Env = { Variables: { requestId: string; account: Account; key: ApiKey; rate: RateUse | undefined } };
+/** `nextTurn` resolves in the next turn of the event loop that belongs to the account, for a large body. `rate` is undefined if the rate is not limited. With a key of the operator there is no `account`: only operations for operators run then. */
+export type Env = {
+  Variables: { requestId: string; account: Account; key: ApiKey; nextTurn: () => Promise<void>; rate: RateUse | undefined };
+};

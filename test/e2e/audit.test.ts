@@ -272,6 +272,7 @@ test("every changing route, form and command leaves its row, and no row holds wh
     "/dashboard/endpoints/:id/edit": [
       { name: "settings", actions: ["endpoint.changed"], run: () => submit(`${endpointOfForm()}/edit`, settings) },
       { name: "repeat", actions: [], run: () => submit(`${endpointOfForm()}/edit`, settings) },
+      { name: "hand-made, without its fields", actions: [], run: () => submit(`${endpointOfForm()}/edit`) },
     ],
     "/dashboard/endpoints/:id/rotate": twice(() => `${endpointOfForm()}/rotate`, "endpoint.secret_rotated", {
       grace_seconds: "0",

@@ -110,6 +110,16 @@ test("every changing route, form and command leaves its row, and no row holds wh
           ids["delivery"] = await failedDelivery(service, ids["endpoint"]);
         },
       },
+      {
+        name: "that enables its endpoint",
+        actions: ["endpoint.changed", "endpoint.changed"],
+        run: async () => {
+          const watch = { source: "sandbox", callback_url: `${receiver.url}/enabled`, events: ["call.failure"] };
+          const { body } = await send("POST", "/v1/watches", { call_sid: "OUT-sandbox-slow-4", ...watch });
+          await send("PATCH", `/v1/endpoints/${String(body["endpoint_id"])}`, { state: "disabled" });
+          await send("POST", "/v1/watches", { call_sid: "OUT-sandbox-slow-5", ...watch });
+        },
+      },
     ],
     createWatches: [
       {

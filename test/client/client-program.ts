@@ -1,26 +1,21 @@
-import { execFile } from "node:child_process";
-import { cpSync, existsSync, symlinkSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { expect } from "vitest";
 import { startCallbacks } from "../harness/receivers/callbacks.ts";
 import { apiKey, signingSecret } from "../harness/service/environment.ts";
 import { startService } from "../harness/service/service.ts";
 
-const run = promisify(execFile);
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const source = join(root, "src/client");
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+export const source = join(root, "src/client");
 /** The packages of the client, or the same versions of the test of generated clients. */
-const modules = [join(source, "node_modules"), join(root, "test/generated-clients/node_modules")].find((folder) =>
+export const modules = [join(source, "node_modules"), join(root, "test/generated-clients/node_modules")].find((folder) =>
   existsSync(join(folder, "openapi-typescript")),
 );
 if (modules === undefined)
   process.stderr.write("NO packages of the client (cd src/client && npm ci --ignore-scripts): ITS TEST DOES NOT RUN\n");
 
-const program = `import { createRingbackClient, RingbackError, verifyWebhook, WebhookVerificationError } from "ringback-client";
+export const program = `import { createRingbackClient, RingbackError, verifyWebhook, WebhookVerificationError } from "ringback-client";
 import type { FeedEvent, VerifiedWebhook } from "ringback-client";
 
 export const errors = { RingbackError, WebhookVerificationError };
@@ -56,7 +51,7 @@ export async function refused(url: string, key: string, after: string): Promise<
 export const wrongPath = (url: string) => createRingbackClient({ url, key: "" }).GET("/v1/nothing");
 `;
 
-type Program = {
+export type Program = {
   readonly errors: Readonly<Record<string, new (...args: never) => Error>>;
   walk(
     url: string,
@@ -72,85 +67,46 @@ type Program = {
   refused(url: string, key: string, after: string): Promise<void>;
 };
 
-/** Packs the client, installs the pack in a folder without a registry, compiles a program there and loads it. */
-async function installed(modules: string): Promise<Program> {
-  const folder = await mkdtemp(join(tmpdir(), "ringback-client-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const npm = (cwd: string, ...args: readonly string[]) =>
-    run("npm", [...args, "--offline", "--no-audit", "--no-fund", "--ignore-scripts"], { cwd });
-  const work = join(folder, "client");
-  cpSync(source, work, { recursive: true, filter: (path) => !/node_modules|dist|schema\.ts$/.test(path.slice(source.length)) });
-  symlinkSync(modules, join(work, "node_modules"));
-  await run(process.execPath, ["build.mjs", root], { cwd: work });
-  const packOf = async (path: string) => {
-    const { stdout } = await npm(folder, "pack", path, "--json");
-    return `./${(JSON.parse(stdout) as readonly { readonly filename: string }[])[0]?.filename ?? ""}`;
-  };
-  const packs = await Promise.all([work, join(modules, "openapi-fetch"), join(modules, "openapi-typescript-helpers")].map(packOf));
-  await writeFile(join(folder, "package.json"), JSON.stringify({ name: "walk", private: true, type: "module" }));
-  await npm(folder, "install", ...packs);
-  const compilerOptions = {
-    target: "es2023",
-    lib: ["es2023", "dom", "dom.iterable"],
-    module: "nodenext",
-    strict: true,
-    types: [],
-    skipLibCheck: false,
-    outDir: "out",
-  };
-  await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["program.ts"] }));
-  await writeFile(join(folder, "program.ts"), program);
-  await mkdir(join(folder, "out"));
-  await run(process.execPath, [join(modules, "typescript/bin/tsc"), "-p", "."], { cwd: folder }).catch(
-    (error: Error & { readonly stdout: string }) => {
-      throw new Error(error.stdout, { cause: error });
-    },
-  );
-  return (await import(join(folder, "out/program.js"))) as Program;
-}
+/** Uses the client against a service: a watch, the feed, a webhook, and what is refused. */
+export async function expectWorks(installed: Promise<Program>): Promise<void> {
+  const [client, service, receiver] = await Promise.all([installed, startService(), startCallbacks()]);
+  const walked = await client.walk(service.url, apiKey, receiver.url(), signingSecret);
+  expect(walked.types).toEqual(["call.queued", "call.calling", "call.success"]);
+  expect(walked).toMatchObject({ rest: 0, all: walked["ids"] });
 
-describe.runIf(modules !== undefined)("the package of the client", () => {
-  test("is packed, installed elsewhere and used: a watch, the feed, a webhook", { timeout: 300_000 }, async () => {
-    const [client, service, receiver] = await Promise.all([installed(modules ?? ""), startService(), startCallbacks()]);
-    const walked = await client.walk(service.url, apiKey, receiver.url(), signingSecret);
-    expect(walked.types).toEqual(["call.queued", "call.calling", "call.success"]);
-    expect(walked).toMatchObject({ rest: 0, all: walked["ids"] });
-
-    await receiver.arrived(1);
-    const [webhook] = receiver.received;
-    if (webhook === undefined) throw new Error("no webhook");
-    const { body, headers } = webhook;
-    const wrong = "whsec_c2VjcmV0LW9mLXNvbWVib2R5LWVsc2UtaGVyZQ==";
-    expect(await client.verify(body, headers, [wrong, signingSecret])).toMatchObject({
-      id: headers["webhook-id"],
-      payload: JSON.parse(body) as object,
-    });
-    const refusals: readonly (readonly [string, Readonly<Record<string, string>>, string, string])[] = [
-      [body, headers, wrong, "bad_signature"],
-      [`${body} `, headers, signingSecret, "bad_signature"],
-      [body, { ...headers, "webhook-timestamp": "1" }, signingSecret, "too_old"],
-      [body, { ...headers, "webhook-timestamp": "99999999999" }, signingSecret, "too_new"],
-      [body, { ...headers, "webhook-signature": "" }, signingSecret, "missing_header"],
-      [body, headers, "secret", "bad_secret"],
-    ];
-    for (const [given, under, secret, fault] of refusals)
-      await expect(client.verify(given, under, secret)).rejects.toMatchObject({ fault });
-
-    const endpoint = (await service.client.get("/v1/endpoints")).body as { readonly data: readonly { readonly id: string }[] };
-    const path = `/v1/endpoints/${endpoint.data[0]?.id ?? ""}`;
-    await service.client.patch(path, { signatures: ["v1", "v1a"] });
-    const before = receiver.received.length;
-    await service.client.post(`${path}/test`);
-    await receiver.arrived(before + 1);
-    const tested = receiver.received.at(-1);
-    const { public_key: publicKey } = (await service.client.get("/v1/me")).body as { readonly public_key: string };
-    expect(await client.verify(tested?.body ?? "", tested?.headers ?? {}, publicKey)).toMatchObject({ payload: { type: "endpoint.test" } });
-
-    await expect(client.refused(service.url, "no-such-key-no-such-key", "")).rejects.toMatchObject({
-      name: "RingbackError",
-      status: 401,
-      slug: "unauthorized",
-    });
-    await expect(client.refused(service.url, apiKey, "nothing")).rejects.toMatchObject({ name: "RingbackError", status: 422 });
+  await receiver.arrived(1);
+  const [webhook] = receiver.received;
+  if (webhook === undefined) throw new Error("no webhook");
+  const { body, headers } = webhook;
+  const wrong = "whsec_c2VjcmV0LW9mLXNvbWVib2R5LWVsc2UtaGVyZQ==";
+  expect(await client.verify(body, headers, [wrong, signingSecret])).toMatchObject({
+    id: headers["webhook-id"],
+    payload: JSON.parse(body) as object,
   });
-});
+  const refusals: readonly (readonly [string, Readonly<Record<string, string>>, string, string])[] = [
+    [body, headers, wrong, "bad_signature"],
+    [`${body} `, headers, signingSecret, "bad_signature"],
+    [body, { ...headers, "webhook-timestamp": "1" }, signingSecret, "too_old"],
+    [body, { ...headers, "webhook-timestamp": "99999999999" }, signingSecret, "too_new"],
+    [body, { ...headers, "webhook-signature": "" }, signingSecret, "missing_header"],
+    [body, headers, "secret", "bad_secret"],
+  ];
+  for (const [given, under, secret, fault] of refusals) await expect(client.verify(given, under, secret)).rejects.toMatchObject({ fault });
+
+  const endpoint = (await service.client.get("/v1/endpoints")).body as { readonly data: readonly { readonly id: string }[] };
+  const path = `/v1/endpoints/${endpoint.data[0]?.id ?? ""}`;
+  await service.client.patch(path, { signatures: ["v1", "v1a"] });
+  const before = receiver.received.length;
+  await service.client.post(`${path}/test`);
+  await receiver.arrived(before + 1);
+  const tested = receiver.received.at(-1);
+  const { public_key: publicKey } = (await service.client.get("/v1/me")).body as { readonly public_key: string };
+  expect(await client.verify(tested?.body ?? "", tested?.headers ?? {}, publicKey)).toMatchObject({ payload: { type: "endpoint.test" } });
+
+  await expect(client.refused(service.url, "no-such-key-no-such-key", "")).rejects.toMatchObject({
+    name: "RingbackError",
+    status: 401,
+    slug: "unauthorized",
+  });
+  await expect(client.refused(service.url, apiKey, "nothing")).rejects.toMatchObject({ name: "RingbackError", status: 422 });
+}

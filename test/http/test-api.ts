@@ -214,6 +214,6 @@ export function createTestApi(parts: Parts = {}) {
     }),
   );
   /** Requests a body that never ends, which the check of other answers would wait for. */
-  const stream = (path: string, headers: Record<string, string>) => send(path, { headers });
+  const stream = (path: string, headers: Record<string, string>, signal: AbortSignal | null = null) => send(path, { headers, signal });
   return { app, clock, stream, request, ...client, watchRequests, watchChanges, hookRequests, logged, answered };
 }

@@ -104,7 +104,7 @@ export function createTestApi(parts: Parts = {}) {
         id === "ep_1"
           ? { kind: "rotated" as const, signingSecret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previousValidUntilMs: clock.nowMs() }
           : { kind: "unknown" as const },
-      setDefaultSecret: async () => {},
+      setDefaultSecret: async () => ({ kind: "set" as const, signingSecret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }),
     },
     manualDelivery: {
       retry: async (_account: unknown, id: string) =>

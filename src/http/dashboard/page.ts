@@ -79,11 +79,13 @@ export function pageHeaders(publicUrl: string | null): MiddlewareHandler<Dashboa
 /** Renders a page. It has one style sheet, no script but that of live pages, and loads nothing from another host. */
 export function page(
   c: Context<DashboardEnv>,
-  { title, body, live }: Page,
+  { title, body, live: stream }: Page,
   { status = 200, headers = {} }: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
 ): Response | Promise<Response> {
   // There is no session before the guard has run, although the type has one.
   const session = c.get("session") as Session | undefined;
+  // A page that a refused form is answered with has no address of its own to be fetched from.
+  const live = c.req.method === "GET" ? stream : undefined;
   const refreshes = live !== undefined && c.req.query("refresh") === "on";
   const document = html`<!doctype html>
     <html lang="en">

@@ -51,7 +51,12 @@ export function addLiveStream(dashboard: Hono<DashboardEnv>, { store, live, cloc
     return c.body(body, 200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
   });
 
-  dashboard.get(`/${scriptName}`, (c) =>
+  addLiveScript(dashboard, `/${scriptName}`);
+}
+
+/** Adds the script of live pages. */
+export function addLiveScript(dashboard: Hono<DashboardEnv>, path: string): void {
+  dashboard.get(path, (c) =>
     c.body(liveScript, 200, {
       "content-type": "text/javascript; charset=utf-8",
       // Its name changes with its content.

@@ -20,7 +20,7 @@ export const endpointPatchSchema = z
         .max(10_000, "must be at most 10000")
         .nullable()
         .optional()
-        .openapi({ description: "Maximum number of webhooks a second; null for none." }),
+        .openapi({ description: "Maximum number of webhooks in any second, spread evenly; null for none." }),
       signatures: z
         .array(z.enum(["v1", "v1a"], "must be v1 or v1a"), "must be a list")
         .refine((list) => list.includes("v1") && new Set(list).size === list.length, 'must be ["v1"] or ["v1", "v1a"]')
@@ -58,7 +58,9 @@ export function endpointChangeOf(body: z.infer<typeof endpointPatchSchema>): End
   const same = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined));
   const limits = { ...(maxInFlight === undefined ? {} : { maxInFlight }), ...(maxPerSecond === undefined ? {} : { maxPerSecond }) };
   const template = request === undefined ? {} : { format: "template", request: storedTemplate(request) };
-  return { ...same, ...template, ...limits } as EndpointChange;
+  // A form sends all its fields, and one that is blank is `undefined`.
+  const given = Object.fromEntries(Object.entries(same).filter(([, value]) => value !== undefined));
+  return { ...given, ...template, ...limits } as EndpointChange;
 }
 
 /** Returns the rotation that the body asks for. */

@@ -17,6 +17,11 @@ describe("a cell", () => {
     ["\rx", '"\'\rx"'],
     ["+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"],
     ["-2+3+cmd", "'-2+3+cmd"],
+    ["\nx", '"\'\nx"'],
+    ["＝1+1", "'＝1+1"],
+    ["＋1", "'＋1"],
+    ["－1", "'－1"],
+    ["＠SUM(A1)", "'＠SUM(A1)"],
     ["+1-2", "+1-2"],
     ["-", "'-"],
     ["+", "'+"],
@@ -41,11 +46,11 @@ describe("a cell", () => {
 
   test("never begins like a formula, and is read back", () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[=@+\-\t\r][ -~]{0,9}$/)), (text) => {
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[=@+\-\t\r\n＝＋－＠][ -~]{0,9}$/)), (text) => {
         const cell = cellOf(text);
         const read = cell.startsWith('"') ? cell.slice(1, -1).replaceAll('""', '"') : cell;
-        expect(read.replace(/^'(?=[=@+\-\t\r])/, "")).toBe(text.replace(/^'(?=[=@+\-\t\r])/, ""));
-        expect(read).not.toMatch(/^(?:[=@\t\r]|[+-](?![\d]))/);
+        expect(read.replace(/^'(?=[=@+\-\t\r\n＝＋－＠])/, "")).toBe(text.replace(/^'(?=[=@+\-\t\r\n＝＋－＠])/, ""));
+        expect(read).not.toMatch(/^(?:[=@\t\r\n＝＋－＠]|[+-](?![\d]))/);
       }),
     );
   });
@@ -72,6 +77,21 @@ describe("every list", () => {
     },
   );
 
+  test("of events is the whole feed, with the filters of its page", async () => {
+    const dashboard = await openDashboard();
+    for (let n = 0; n < 205; n++) await dashboard.world.watch(`OUT-${n}`, { url });
+    for (let n = 0; n < 205; n++) await dashboard.world.see(`OUT-${n}`, "queued");
+    await dashboard.world.see("OUT-7", "success", "=HYPERLINK()");
+    const { get } = await signIn(dashboard);
+    const whole = (await get("/dashboard/events.csv")).text;
+    expect(sidsIn(whole)).toEqual([...Array.from({ length: 205 }, (_, n) => `OUT-${n}`), "OUT-7"]);
+    expect(whole).toContain(",success,queued,'=HYPERLINK(),true,2,");
+    expect(sidsIn((await get("/dashboard/events.csv?type=terminal")).text)).toEqual(["OUT-7"]);
+    expect(sidsIn((await get("/dashboard/events.csv?status=SUCCESS&source=default")).text)).toEqual(["OUT-7"]);
+    expect(sidsIn((await get("/dashboard/events.csv?source=other")).text)).toEqual([]);
+    expect((await get("/dashboard/events.csv?type=odd")).status).toBe(422);
+  });
+
   test("is whole and filtered, in the order of its pages", async () => {
     const dashboard = await openDashboard();
     for (let n = 0; n < 450; n++) await dashboard.world.watch(`OUT-${n}`, { url, metadata: { formula: "=1+1" } });
@@ -80,24 +100,6 @@ describe("every list", () => {
     expect(sidsIn((await get("/dashboard/watches.csv")).text)).toHaveLength(450);
     expect(sidsIn((await get("/dashboard/watches.csv?status=completed")).text)).toEqual(["OUT-7"]);
     expect((await get("/dashboard/watches.csv?status=odd")).status).toBe(422);
-  });
-
-  test("of events has all of them, oldest first, by type, source and status", async () => {
-    const dashboard = await openDashboard();
-    const { world } = dashboard;
-    for (let n = 0; n < 250; n++) {
-      await world.watch(`OUT-${n}`);
-      await world.see(`OUT-${n}`, n % 2 === 0 ? "queued" : "calling");
-    }
-    await world.see("OUT-7", "failure", "no answer");
-    const { get } = await signIn(dashboard);
-    const sids = async (query: string) => sidsIn((await get(`/dashboard/events.csv${query}`)).text);
-    const all = Array.from({ length: 250 }, (_, n) => `OUT-${n}`);
-    expect(await sids("")).toEqual([...all, "OUT-7"]);
-    expect(await sids("?type=call.failure")).toEqual(["OUT-7"]);
-    expect(await sids("?status=queued")).toEqual(all.filter((_, n) => n % 2 === 0));
-    expect(await sids("?source=elsewhere")).toEqual([]);
-    expect((await get("/dashboard/events.csv?type=call.failure")).text).toContain(",failure,calling,,no answer,true,2,");
   });
 
   test("ends with its session, also for a client that reads slowly", async () => {
@@ -114,6 +116,15 @@ describe("every list", () => {
     };
     await expect(rest()).rejects.toThrow("session has ended");
   });
+
+  test.each(["watches", "deliveries", "endpoints", "hooks", "keys", "portal-links", "audit", "calls"])(
+    "of %s refuses a cursor that is not its own with a page, not with a torn file",
+    async (name) => {
+      const { get } = await signIn(await openDashboard());
+      const answer = await get(`/dashboard/${name}.csv?cursor=bm90LW91cnM`);
+      expect([answer.status, String(answer.headers["content-type"])]).toEqual([422, "text/html; charset=UTF-8"]);
+    },
+  );
 
   test("needs a session", async () => {
     const { ask } = await openDashboard();

@@ -27,6 +27,9 @@ async function instancesOn({ send }: Client, key: string): Promise<readonly Row[
   });
 }
 
+const ofDefault = (rows: readonly Row[]) => rows.filter(({ source }) => source === "default");
+const isShared = (rows: readonly Row[]) => rows.length === 2 && rows.every(({ calls, rate }) => calls === 12 && rate > 0);
+
 test("the operator's view of each of two instances shows the shares and queue ages of both", { timeout: 120_000 }, async () => {
   const database = await TestPostgres.create();
   onTestFinished(() => database.dispose());
@@ -41,10 +44,8 @@ test("the operator's view of each of two instances shows the shares and queue ag
       const call_sid = simulator.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
       expect((await client.post("/v1/watches", { call_sid, callback_url: null })).status).toBe(201);
     }
-  const ofDefault = (rows: readonly Row[]) => rows.filter(({ source }) => source === "default");
   const both = () => Promise.all([a, b].map(async ({ client }) => ofDefault(await instancesOn(client, key))));
   // Both pages, each with both instances.
-  const isShared = (rows: readonly Row[]) => rows.length === 2 && rows.every(({ calls, rate }) => calls === 12 && rate > 0);
   await eventually(both, (pages) => pages.every(isShared), 60_000);
   // A source that is not polled: what is due waits at both.
   simulator.fault({ kind: "status", statusCode: 401 });

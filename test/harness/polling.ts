@@ -25,7 +25,7 @@ export const unauthorized: Observation = { kind: "unauthorized", statusCode: 401
 
 /** An entry of a source's queue: a repeat of account "a" that never answered, unless `given` says otherwise. */
 export function queuedPoll(given: Partial<QueuedPoll> = {}): QueuedPoll {
-  return { accountId: "a", isFirstPoll: false, hasAnswered: false, isQueued: false, queuedOrder: 0, ...given };
+  return { accountId: "a", isFirstPoll: false, hasAnswered: false, isQueued: false, queuedOrder: 0, dueAtMonotonicMs: 0, ...given };
 }
 
 export const notStarted: NotStarted = { kind: "not_started", code: "EMFILE" };

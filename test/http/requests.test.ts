@@ -127,6 +127,7 @@ describe("OPTIONS", () => {
     ["/v1/watches", "GET, HEAD, POST"],
     ["/v1/watches/wch_1", "GET, HEAD, DELETE, PATCH"],
     ["/v1/me/signing-secret?x=1", "PUT"],
+    ["/v1/watches/batch", "POST"],
     ["/healthz", "GET, HEAD"],
     ["/readyz/", "GET, HEAD"],
     ["/docs", "GET, HEAD"],
@@ -161,6 +162,12 @@ describe("what is not there", () => {
     ["OPTIONS", "/v1/endpoints/ep_1", "GET, HEAD, PATCH"],
     ["DELETE", "/v1/me/signing-secret", "PUT"],
     ["POST", "/healthz", "GET, HEAD"],
+    // Paths that a template with a parameter matches as well.
+    ["GET", "/v1/watches/batch", "POST"],
+    ["HEAD", "/v1/watches/batch", "POST"],
+    ["DELETE", "/v1/watches/batch", "POST"],
+    ["PUT", "/v1/watches/batch", "POST"],
+    ["DELETE", "/v1/hooks/sample", "GET, HEAD"],
   ])("%s %s is 405 and says what is allowed", async (method, path, allowed) => {
     const { send } = createTestApi();
     const response = await send(method, path);

@@ -197,7 +197,7 @@ export const operationFlows: {
   revokeKey: { ...request, flowOf: ({ accountId }) => accountId ?? sharedFlows.instance },
   noteKeyUses: { ...instance, costOf: lengthOf },
   announceExpiringKeys: { ...instance, costOf: ({ limit }) => limit },
-  setDefaultSecret: instance,
+  setDefaultSecret: request,
   readKeyIds: instance,
   listSealed: { ...instance, costOf: readPage },
   replaceSealed: { ...instance, costOf: lengthOf },

@@ -20,7 +20,7 @@ export const endpointPatchSchema = z
         .max(10_000, "must be at most 10000")
         .nullable()
         .optional()
-        .openapi({ description: "Maximum number of webhooks a second; null for none." }),
+        .openapi({ description: "Maximum number of webhooks in any second, spread evenly; null for none." }),
       signatures: z
         .array(z.enum(["v1", "v1a"], "must be v1 or v1a"), "must be a list")
         .refine((list) => list.includes("v1") && new Set(list).size === list.length, 'must be ["v1"] or ["v1", "v1a"]')

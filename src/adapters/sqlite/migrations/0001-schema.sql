@@ -548,9 +548,11 @@ create table audit (
   forwarded_for text,
   detail text not null
 ) strict;
--- GET /v1/audit, with and without action.
-create index audit_by_account on audit (account_id, id);
-create index audit_by_action on audit (account_id, action, id);
+-- GET /v1/audit, with and without action. `at` stands behind the id, so that what is newer than `until` is passed over in the index.
+create index audit_by_account on audit (account_id, id, at);
+create index audit_by_action on audit (account_id, action, id, at);
+-- The same of all accounts, for the operator.
+create index audit_of_all on audit (action, id, at);
 -- Retention.
 create index audit_by_time on audit (at);
 

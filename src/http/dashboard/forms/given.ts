@@ -74,6 +74,11 @@ export function timeIn(c: Context<DashboardEnv>, name: string): number | undefin
   return text === undefined ? undefined : utcOf(name, text);
 }
 
+/** Renders a time as the value of a `datetime-local` field, to the minute. */
+export function inputTime(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16);
+}
+
 /** Parses the text of a `datetime-local` value to epoch milliseconds. */
 export function utcOf(parameter: string, text: string): number {
   const { data } = timeField.safeParse(text.endsWith("Z") ? text : `${text}Z`);

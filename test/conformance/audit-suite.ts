@@ -49,6 +49,28 @@ export function auditSuite(backend: StoreBackend): void {
       expect(await actionsOf(world)).toEqual(["hook.created", "hook.deleted"]);
     });
 
+    it("has a row when a watch or a hook enables the disabled endpoint that it names, and none when it was enabled", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1", { url, by });
+      const { accountId, endpointId } = view.watch;
+      const disable = () =>
+        world.store.patchEndpoint({ accountId, endpointId: endpointId ?? "", patch: { state: "disabled" }, by: null, nowMs: world.nowMs });
+      const enabled = { action: "endpoint.changed", target: { kind: "endpoint", id: endpointId }, actor: by };
+      await world.watch("OUT-2", { url, by });
+      expect(await rowsOf(world)).toEqual([]);
+      await disable();
+      await world.watch("OUT-3", { url, by });
+      await world.watch("OUT-4", { url, by });
+      await disable();
+      await world.hook(url, { by });
+      const rows = await rowsOf(world);
+      expect(rows).toMatchObject([enabled, enabled, { action: "hook.created" }]);
+      expect(rows.slice(0, 2).map(({ detail }) => JSON.parse(detail) as unknown)).toEqual([
+        { changed: ["state"], state: "enabled" },
+        { changed: ["state"], state: "enabled" },
+      ]);
+    });
+
     it("says what of an endpoint changed, never the value of a header", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1", { url });
@@ -235,6 +257,12 @@ export function auditSuite(backend: StoreBackend): void {
       expect((await world.store.listAllAudit({ ...filter, cursor: all.nextCursor })).data).toHaveLength(3);
       expect((await world.store.listAllAudit({ ...filter, action: "account.disabled", cursor: null })).data).toEqual([all.data[0]]);
       expect((await world.store.listAllAudit({ ...filter, untilMs: startMs, cursor: null })).data).toHaveLength(2);
+      const until = { ...filter, untilMs: startMs + minute, limit: 3 };
+      const newest = await world.store.listAllAudit({ ...until, cursor: null });
+      const rest = await world.store.listAllAudit({ ...until, cursor: newest.nextCursor });
+      expect([...newest.data, ...rest.data].map(({ atMs }) => atMs)).toEqual([1, 1, 0, 0].map((n) => startMs + n * minute));
+      expect(rest.nextCursor).toBeNull();
+      expect((await world.store.listAllAudit({ ...until, sinceMs: startMs + minute, cursor: null })).data).toHaveLength(2);
     });
 
     it("is gone with a change that is rolled back", async () => {
@@ -255,6 +283,29 @@ export function auditSuite(backend: StoreBackend): void {
       });
       await expect(creating).rejects.toThrow("no answer");
       expect([await actionsOf(world), await world.store.listKeys(accountId)]).toEqual([[], []]);
+    });
+
+    it("has one row of a default secret that is set twice under one key", async () => {
+      const world = await open();
+      const { id: accountId } = await world.account();
+      const claim = {
+        id: "claim",
+        accountId,
+        requestHash: "hash",
+        nowMs: startMs,
+        expiresAtMs: startMs + hour,
+        maxStoredBytes: 0,
+        hasOwnRoom: false,
+      };
+      const set = (value: string) =>
+        world.store.underKey(claim).setDefaultSecret({ accountId, by, secret: secretDraft(value), nowMs: startMs }, () => ({
+          sealed: new Uint8Array([1]),
+          deliveryId: null,
+          watchIds: [],
+        }));
+      expect(await set("one")).toMatchObject({ kind: "ran" });
+      expect(await set("two")).toMatchObject({ kind: "stored" });
+      expect(await actionsOf(world)).toEqual(["account.secret_set"]);
     });
 
     it("is deleted after the retention time, in portions", async () => {

@@ -90,7 +90,7 @@ export class CrowdedLists {
     const account = (watch: string) => `case when ${watch} <= ${otherWatches} then ${other} else ${crowded} end`;
     const watch = `(p - 1) / ${eventsPerWatch} + 1`;
     const only = (sql: string) => ofPostgres(this.#database, sql);
-    const series = (name: string, count: number) => this.#series(name, count);
+    const series = (name: string, count: number) => seriesOf(this.#database, name, count);
     await this.#database.execute(`
       insert into calls (id, source_name, scope, call_sid, created_at ${only(", watched")})
         select n, 'default', 0, 'OUT-many-' || n, 1 ${only(", false")} from ${series("n", deliveries / eventsPerWatch)};
@@ -113,10 +113,9 @@ export class CrowdedLists {
       }`);
   }
 
-  /** Rows with the numbers from 1 to `count` in a column of this name. */
-  #series(name: string, count: number): string {
-    if (this.#database.kind === "postgres") return `generate_series(1, ${count}) ${name}`;
-    return `(with recursive s (n) as (select 1 union all select n + 1 from s where n < ${count}) select n as ${name} from s)`;
+  /** Id of the account that has nearly all rows. */
+  get crowdedId(): string {
+    return this.#accountIds[0];
   }
 
   /** Every list of the API, and what pages of the dashboard link to, by a name. */
@@ -166,6 +165,12 @@ export class CrowdedLists {
       ].map(([list, read]) => [name(String(list)), read as () => Promise<unknown>] as const);
     });
   }
+}
+
+/** Returns rows with the numbers from 1 to `count` in a column of this name. */
+export function seriesOf({ kind }: CrowdedDatabase, name: string, count: number): string {
+  if (kind === "postgres") return `generate_series(1, ${count}) ${name}`;
+  return `(with recursive s (n) as (select 1 union all select n + 1 from s where n < ${count}) select n as ${name} from s)`;
 }
 
 function ofPostgres({ kind }: CrowdedDatabase, sql: string): string {

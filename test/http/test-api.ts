@@ -104,7 +104,7 @@ export function createTestApi(parts: Parts = {}) {
         id === "ep_1"
           ? { kind: "rotated" as const, signingSecret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", previousValidUntilMs: clock.nowMs() }
           : { kind: "unknown" as const },
-      setDefaultSecret: async () => {},
+      setDefaultSecret: async () => ({ kind: "set" as const, signingSecret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }),
     },
     manualDelivery: {
       retry: async (_account: unknown, id: string) =>
@@ -131,6 +131,8 @@ export function createTestApi(parts: Parts = {}) {
     },
     authentication: { findByKey: async (key: string) => (key === apiKey ? { kind: "account" as const, account, key: apiKeyView } : null) },
     store: {
+      endSession: async () => undefined,
+      isSessionEnded: async () => false,
       getWatch: one("wch_1", watchView()),
       listWatches: page(watchView()),
       listWatchesByMetadata: page(watchView()),
@@ -214,6 +216,6 @@ export function createTestApi(parts: Parts = {}) {
     }),
   );
   /** Requests a body that never ends, which the check of other answers would wait for. */
-  const stream = (path: string, headers: Record<string, string>) => send(path, { headers });
+  const stream = (path: string, headers: Record<string, string>, signal: AbortSignal | null = null) => send(path, { headers, signal });
   return { app, clock, stream, request, ...client, watchRequests, watchChanges, hookRequests, logged, answered };
 }

@@ -108,6 +108,7 @@ export const eventView: EventView = {
 export function deliveryView(delivery: Partial<Delivery> = {}): DeliveryView {
   return {
     endpoint: endpointSummary,
+    endpointUrl: "https://crm.example.com/hooks/calls",
     dueAtMs: startMs + 5000,
     blockedBySequence: null,
     leased: false,

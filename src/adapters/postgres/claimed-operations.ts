@@ -46,6 +46,7 @@ export function operationsUnderKey(claim: IdempotencyClaim, run: RunClaimed): Cl
     createTest: claimed(operationFlows.createTest, createTest),
     createPortalLink: claimed(operationFlows.createPortalLink, (tx, _token, request) => createPortalLink(tx, request)),
     createKey: claimed(operationFlows.createKey, (tx, _token, request) => createKey(tx, request)),
+    setDefaultSecret: claimed(operationFlows.setDefaultSecret, (tx, _token, request) => secrets.writes.setDefaultSecret(tx, request)),
   };
 }
 

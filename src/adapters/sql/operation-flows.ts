@@ -190,12 +190,14 @@ export const operationFlows: {
   // Anybody may ask for a link.
   findPortalLink: { flowOf: shared(sharedFlows.unknownKeys), costOf: one, isRefusable: true },
   usePortalLink: request,
+  endSession: sharedRequest,
+  isSessionEnded: sharedRequest,
   // Pages of the operator.
   listAllAudit: { ...sharedRequest, costOf: readPage },
   revokeKey: { ...request, flowOf: ({ accountId }) => accountId ?? sharedFlows.instance },
   noteKeyUses: { ...instance, costOf: lengthOf },
   announceExpiringKeys: { ...instance, costOf: ({ limit }) => limit },
-  setDefaultSecret: instance,
+  setDefaultSecret: request,
   readKeyIds: instance,
   listSealed: { ...instance, costOf: readPage },
   replaceSealed: { ...instance, costOf: lengthOf },

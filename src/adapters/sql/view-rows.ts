@@ -42,6 +42,7 @@ export function deliveryViewOf(row: Row): DeliveryView {
   return {
     delivery: { ...delivery, nextAttemptAtMs: asClientsSee(row, delivery.nextAttemptAtMs) },
     endpoint: summaryOf(row, id(row, "ep", "endpoint_id")),
+    endpointUrl: text(row, "callback_url"),
     dueAtMs: asClientsSee(row, integerOrNull(row, "due_at")),
     blockedBySequence: integerOrNull(row, "blocked_by"),
     leased: row["lease_token"] !== null,

@@ -101,6 +101,7 @@ function operationsUnderKey(queue: GroupQueue, claim: IdempotencyClaim): Claimed
     createTest: (request, draftAnswer) => queue.runClaimed(operationNumbers.createTest, request, claim, draftAnswer),
     createPortalLink: (draft, draftAnswer) => queue.runClaimed(operationNumbers.createPortalLink, draft, claim, draftAnswer),
     createKey: (draft, draftAnswer) => queue.runClaimed(operationNumbers.createKey, draft, claim, draftAnswer),
+    setDefaultSecret: (request, draftAnswer) => queue.runClaimed(operationNumbers.setDefaultSecret, request, claim, draftAnswer),
   };
 }
 

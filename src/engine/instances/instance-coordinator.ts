@@ -190,7 +190,7 @@ export class InstanceCoordinator {
     const rates = this.#division.publish();
     const shares = [...this.#options.poller.sources.gates].map(([name, gate]) => [
       name,
-      { ...gate.share(), ratePerSecond: rates.get(name) ?? 0 },
+      { ...gate.share(), ratePerSecond: rates.get(name) ?? 0, oldestDuePollMs: gate.oldestDueMs() },
     ]);
     return Object.fromEntries(shares) as Shares;
   }

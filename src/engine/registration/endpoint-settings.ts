@@ -1,7 +1,7 @@
 import type { Actor } from "../../domain/audit.ts";
 import { generateSecret } from "../../domain/webhooks/signature.ts";
-import type { Account, AccountStore } from "../../ports/stores/account-store.ts";
-import type { EndpointChange, EndpointSettings, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
+import type { Account } from "../../ports/stores/account-store.ts";
+import type { DefaultSecretOutcome, EndpointChange, EndpointSettings, RotationOutcome } from "../../ports/use-cases/endpoint-settings.ts";
 import type { KeyedRequest, IdempotencyKeyInUse } from "../../ports/use-cases/idempotency.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { EndpointListener } from "../../ports/commit-listener.ts";
@@ -12,7 +12,7 @@ import type { Idempotency } from "../requests/idempotency.ts";
 import { draftSecret, sealHeaders } from "./sealed-drafts.ts";
 
 export type EndpointEditorOptions = {
-  readonly store: Pick<EndpointStore, "patchEndpoint"> & Pick<AccountStore, "setDefaultSecret">;
+  readonly store: Pick<EndpointStore, "patchEndpoint">;
   readonly idempotency: Pick<Idempotency, "run">;
   readonly secretBox: SecretBox;
   readonly clock: Clock;
@@ -64,9 +64,22 @@ export class EndpointEditor implements EndpointSettings {
     return run.outcome;
   }
 
-  async setDefaultSecret(account: Account, signingSecret: string, by: Actor): Promise<void> {
-    const { store, secretBox, clock } = this.#options;
+  async setDefaultSecret(
+    account: Account,
+    given: string | null,
+    keyed: KeyedRequest<DefaultSecretOutcome> | null,
+    by: Actor,
+  ): Promise<DefaultSecretOutcome | IdempotencyKeyInUse> {
+    const { idempotency, secretBox, clock } = this.#options;
     const nowMs = clock.nowMs();
-    await store.setDefaultSecret({ accountId: account.id, secret: draftSecret(secretBox, signingSecret, nowMs), by, nowMs });
+    const signingSecret = given ?? generateSecret();
+    const request = { accountId: account.id, secret: draftSecret(secretBox, signingSecret, nowMs), by, nowMs };
+    const run = await idempotency.run(
+      keyed,
+      (store) => store.setDefaultSecret,
+      request,
+      (): DefaultSecretOutcome => ({ kind: "set", signingSecret }),
+    );
+    return run.kind === "key_taken" ? run : run.outcome;
   }
 }

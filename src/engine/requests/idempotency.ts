@@ -212,6 +212,7 @@ function withoutKey(store: ClaimableStore): ClaimedOperations {
     createTest: plain((request) => store.createTest(request)),
     createPortalLink: plain((draft) => store.createPortalLink(draft)),
     createKey: plain((draft) => store.createKey(draft)),
+    setDefaultSecret: plain((request) => store.setDefaultSecret(request)),
   };
 }
 

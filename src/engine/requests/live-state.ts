@@ -62,11 +62,12 @@ export class LiveStateReader implements LiveState {
     return cluster.instances.map(({ token, shares }) => ({
       token,
       isThis: token === cluster.token,
-      shares: Object.entries(shares).map(([sourceName, { calls, ratePerSecond, lastGoodPollAtMs }]) => ({
+      shares: Object.entries(shares).map(([sourceName, { calls, ratePerSecond, lastGoodPollAtMs, oldestDuePollMs }]) => ({
         sourceName,
         calls,
         ratePerSecond,
         lastGoodPollAtMs,
+        oldestDuePollMs,
       })),
     }));
   }
@@ -74,7 +75,7 @@ export class LiveStateReader implements LiveState {
   #ownShares(): InstanceView["shares"] {
     return [...this.#options.poller.sources.gates].map(([sourceName, gate]) => {
       const { calls, lastGoodPollAtMs } = gate.share();
-      return { sourceName, calls, ratePerSecond: gate.rate.grantPerSecond, lastGoodPollAtMs };
+      return { sourceName, calls, ratePerSecond: gate.rate.grantPerSecond, lastGoodPollAtMs, oldestDuePollMs: gate.oldestDueMs() };
     });
   }
 

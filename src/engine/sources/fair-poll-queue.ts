@@ -1,5 +1,6 @@
 /** An entry of a source's poll queue. */
 export type QueuedPoll = {
+  readonly dueAtMonotonicMs: number;
   readonly accountId: string;
   /** Whether this process has never polled the call; first polls go ahead of repeats. */
   isFirstPoll: boolean;

@@ -29,7 +29,7 @@ export type SourceGateOptions = {
 export type SharedPart = "suspension" | "throttle";
 
 /** Load and recent polls of a source at one instance, or at all others together. */
-export type GateShare = Omit<SourceShare, "ratePerSecond">;
+export type GateShare = Omit<SourceShare, "ratePerSecond" | "oldestDuePollMs">;
 
 const maxInFlightDefault = 128;
 const misconfiguredCalls = 10;
@@ -239,6 +239,14 @@ export class SourceGate<Entry extends QueuedPoll> {
     this.rate.tick(this.#options.clock.monotonicMs(), this.queue.repeatCount);
   }
 
+  /** Returns how long the oldest due poll has been due; 0 if none is. */
+  oldestDueMs(): number {
+    const nowMs = this.#options.clock.monotonicMs();
+    let oldestMs = 0;
+    for (const call of this.queue.heads()) oldestMs = Math.max(oldestMs, nowMs - call.dueAtMonotonicMs);
+    return oldestMs;
+  }
+
   /** Returns this instance's part of the source's state; the next heartbeat publishes it. */
   share(): GateShare {
     const { polls, failures } = this.#circuit.counts(this.#options.clock.monotonicMs());
@@ -383,5 +391,14 @@ export class SourceGate<Entry extends QueuedPoll> {
 /** Part of a gate that the coordination of instances uses. */
 export type SharedGate = Pick<
   SourceGate<QueuedPoll>,
-  "rate" | "isScripted" | "share" | "applyRemoteShares" | "setMayProbe" | "suspension" | "throttle" | "adoptSuspension" | "adoptThrottle"
+  | "rate"
+  | "isScripted"
+  | "oldestDueMs"
+  | "share"
+  | "applyRemoteShares"
+  | "setMayProbe"
+  | "suspension"
+  | "throttle"
+  | "adoptSuspension"
+  | "adoptThrottle"
 >;

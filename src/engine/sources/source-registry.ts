@@ -77,9 +77,8 @@ export class SourceRegistry<Call extends PollableCall> {
 
   /** Returns how long the oldest due poll has been due. */
   oldestDueMs(): number {
-    const nowMs = this.#dependencies.clock.monotonicMs();
     let oldestMs = 0;
-    for (const { gate } of this.all()) for (const call of gate.queue.heads()) oldestMs = Math.max(oldestMs, nowMs - call.dueAtMonotonicMs);
+    for (const { gate } of this.all()) oldestMs = Math.max(oldestMs, gate.oldestDueMs());
     return oldestMs;
   }
 

@@ -1,16 +1,15 @@
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import { html } from "hono/html";
 import type { EndpointView } from "../../ports/stores/read-store.ts";
 import { actorOf } from "../operations/actor.ts";
 import type { HttpDependencies } from "../operations/dependencies.ts";
-import { unprocessable } from "../operations/problem.ts";
 import type { DashboardEnv } from "./dashboard-env.ts";
 import { definitionList, linkTo, longText, table } from "./elements.ts";
 import { actionForm } from "./form.ts";
-import { timeIn, utcOf } from "./forms/given.ts";
+import { orShownAgain } from "./forms/shown-again.ts";
 import { page } from "./page.ts";
-import { isFailing } from "./pages/endpoint-list.ts";
-import { bulkRecoveryPath, endpointsPath } from "./recovery-forms.ts";
+import { isFailing, showEndpoints } from "./pages/endpoint-list.ts";
+import { bulkRecoveryPath, endpointsPath, recoverySpanIn } from "./recovery-forms.ts";
 import { needsScope } from "./session/scope-guard.ts";
 
 const pageSize = 100;
@@ -21,11 +20,10 @@ const mostRecovered = 50;
 type Recovered = { readonly view: EndpointView; readonly count: string };
 
 /** Action that recovers every failing endpoint, in portions of one click each. */
-export function addBulkRecovery(dashboard: Hono<DashboardEnv>, { store, manualDelivery, clock }: HttpDependencies): void {
-  dashboard.post("/endpoints/recover", needsScope("endpoints"), async (c) => {
-    const sinceMs = utcOf("since", c.get("form").get("since") ?? "");
-    const untilMs = timeIn(c, "until") ?? clock.nowMs();
-    if (untilMs < sinceMs) throw unprocessable([{ parameter: "until", detail: "must not be before since" }]);
+export function addBulkRecovery(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
+  const { store, manualDelivery, clock } = dependencies;
+  const act = async (c: Context<DashboardEnv>) => {
+    const { sinceMs, untilMs } = recoverySpanIn(c, clock.nowMs());
     const account = c.get("account");
     const by = actorOf(c, "dashboard");
     const done: Recovered[] = [];
@@ -61,17 +59,25 @@ export function addBulkRecovery(dashboard: Hono<DashboardEnv>, { store, manualDe
                   scope: "endpoints",
                   action: bulkRecoveryPath,
                   label: "Go on with the next",
-                  fields: html`<input type="hidden" name="since" value="${inputTime(sinceMs)}" />
-                    <input type="hidden" name="until" value="${inputTime(untilMs)}" />
+                  fields: html`<input type="hidden" name="since" value="${exactTime(sinceMs)}" />
+                    <input type="hidden" name="until" value="${exactTime(untilMs)}" />
                     <input type="hidden" name="cursor" value="${cursor ?? ""}" />`,
                 })}`
         }
         <p><a href="${endpointsPath}">All endpoints</a></p>`,
     });
-  });
+  };
+
+  dashboard.post("/endpoints/recover", needsScope("endpoints"), (c) =>
+    orShownAgain(
+      () => act(c),
+      (problem) => showEndpoints(c, dependencies, problem),
+    ),
+  );
 }
 
-function inputTime(ms: number): string {
+/** Renders a time as a field of a form takes it, to the millisecond. */
+function exactTime(ms: number): string {
   return new Date(ms).toISOString().slice(0, -1);
 }
 

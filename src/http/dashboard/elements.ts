@@ -38,6 +38,14 @@ const toneByState: Readonly<Record<string, "good" | "bad" | "wait">> = {
   open: "good",
 };
 
+/** Renders the title of a list, and what leads to the form that adds to it. */
+export function heading(title: string, action: { readonly path: string; readonly label: string } | null): Html {
+  return html`<div class="heading">
+    <h1>${title}</h1>
+    ${action === null ? "" : html`<a class="button" href="${action.path}">${action.label}</a>`}
+  </div>`;
+}
+
 /** Renders a state as a word with a colour. */
 export function badge(state: string): Html {
   const tone = Object.hasOwn(toneByState, state) ? toneByState[state] : "off";

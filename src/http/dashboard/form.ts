@@ -41,6 +41,7 @@ export function actionForm(
     label,
     fields = "",
     danger = false,
+    isMain = false,
     buttonName,
     more = "",
   }: {
@@ -50,6 +51,8 @@ export function actionForm(
     readonly label: string;
     readonly fields?: Html | string;
     readonly danger?: boolean;
+    /** Whether it is what the page is for, so that its button stands out. */
+    readonly isMain?: boolean;
     /** Name of the button for screen readers, where several buttons have the same label. */
     readonly buttonName?: string;
     /** Further buttons, behind the one that posts the action. */
@@ -57,7 +60,7 @@ export function actionForm(
   },
 ): Html {
   if (scope !== null && !mayUse(c, scope)) return html``;
-  const tone = danger ? "danger" : "plain";
+  const tone = danger ? "danger" : isMain ? "main" : "plain";
   const button =
     buttonName === undefined
       ? html`<button type="submit" class="${tone}">${label}</button>`

@@ -32,6 +32,7 @@ const texts = {
     text: "The call is watched. The signing secret of the new endpoint is not shown here: the page of the endpoint makes a new one.",
   },
   "watch-existing": { isFault: false, text: "This watch existed before, so nothing was added." },
+  "watch-changed": { isFault: false, text: "The watch was changed, for the events that are written from now on." },
   "watch-deleted": { isFault: false, text: "The watch was deleted, so nothing more is sent for it." },
   "watch-erased": { isFault: false, text: "The watch was erased with its events." },
   "hook-created": { isFault: false, text: "The hook is subscribed. Its endpoint signs with the secret that it had before." },

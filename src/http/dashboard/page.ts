@@ -5,7 +5,7 @@ import type { DashboardEnv, Html } from "./dashboard-env.ts";
 import { scriptName } from "./live/live-script.ts";
 import type { FoundPortalLink } from "../../ports/stores/portal-store.ts";
 import { actionForm, mayUse } from "./form.ts";
-import { operatorPath } from "./operator/operator-path.ts";
+import { operatorPath, operatorScriptPath } from "./operator/operator-path.ts";
 import { referrerPolicyFor } from "./session/request-origin.ts";
 import type { Session } from "./session/session.ts";
 import { style } from "./style.ts";
@@ -39,6 +39,8 @@ export type Page = {
   readonly body: Html;
   /** Path of the stream that says when the page has changed; it has parts to keep up to date. Without a script it offers to reload itself. */
   readonly live?: string;
+  /** Whether its parts are numbers that change all the time, so that the script fetches it again and again without a stream. */
+  readonly isGauge?: boolean;
 };
 
 const refreshSeconds = 10;
@@ -79,12 +81,14 @@ export function pageHeaders(publicUrl: string | null): MiddlewareHandler<Dashboa
 /** Renders a page. It has one style sheet, no script but that of live pages, and loads nothing from another host. */
 export function page(
   c: Context<DashboardEnv>,
-  { title, body, live }: Page,
+  { title, body, live: stream, isGauge = false }: Page,
   { status = 200, headers = {} }: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
 ): Response | Promise<Response> {
   // There is no session before the guard has run, although the type has one.
   const session = c.get("session") as Session | undefined;
-  const refreshes = live !== undefined && c.req.query("refresh") === "on";
+  // A page that a refused form is answered with has no address of its own to be fetched from.
+  const isLive = c.req.method === "GET" && (stream !== undefined || isGauge);
+  const refreshes = isLive && c.req.query("refresh") === "on";
   const document = html`<!doctype html>
     <html lang="en">
       <head>
@@ -94,11 +98,17 @@ export function page(
         ${refreshes ? html`<meta http-equiv="refresh" content="${refreshSeconds}" />` : ""}
         <title>${title} · Ringback</title>
         ${raw(`<style>${style}</style>`)}
-        ${live === undefined || refreshes ? "" : html`<script src="${`/dashboard/${scriptName}`}" data-stream="${live}" defer></script>`}
+        ${
+          !isLive || refreshes
+            ? ""
+            : stream === undefined
+              ? html`<script src="${operatorScriptPath}" defer></script>`
+              : html`<script src="${`/dashboard/${scriptName}`}" data-stream="${stream}" defer></script>`
+        }
       </head>
       <body>
         ${session === undefined ? "" : navigation(c, session)}
-        <main id="main">${body} ${live === undefined ? "" : refreshLink(c.req.path, refreshes)}</main>
+        <main id="main">${body} ${isLive ? refreshLink(c.req.path, refreshes) : ""}</main>
         <footer>All times are UTC. Request <code>${c.get("requestId")}</code></footer>
       </body>
     </html>`;

@@ -15,12 +15,12 @@ import { pathOf } from "./elements.ts";
 import { actionForm, mayUse } from "./form.ts";
 import { areaField, selectField, textField } from "./forms/controls.ts";
 import { formKeyField, formKeyOf } from "./forms/form-key.ts";
-import { jsonOf, pairsOf, textOf, typedIn } from "./forms/given.ts";
-import { orShownAgain } from "./forms/shown-again.ts";
+import { jsonOf, textOf, typedIn } from "./forms/given.ts";
+import { metadataIn } from "./forms/metadata.ts";
+import { faultsOf, orShownAgain } from "./forms/shown-again.ts";
 import { redirectWith } from "./notice.ts";
 import type { PageProblem } from "./page-error.ts";
 import { needsScope } from "./session/scope-guard.ts";
-import { metadataLines } from "./watch-forms.ts";
 
 const path = "/dashboard/calls";
 
@@ -31,7 +31,7 @@ const calls: Readonly<Record<string, string>> = {
 };
 
 /** Renders the forms that place a call, as far as the scopes of the session's key and the rights of its account go. */
-export function placingForms(c: Context<DashboardEnv>, { live }: Pick<HttpDependencies, "live">): Html | "" {
+export function placingForms(c: Context<DashboardEnv>, { live }: Pick<HttpDependencies, "live">, problem: PageProblem | null): Html | "" {
   if (!mayUse(c, "place")) return "";
   const account = c.get("account");
   const isSandbox = typedIn(c, "scenario") !== "";
@@ -39,7 +39,7 @@ export function placingForms(c: Context<DashboardEnv>, { live }: Pick<HttpDepend
   return html`<h2>Place a call</h2>
     ${
       account.placing.mayPlace && sources.length > 0
-        ? realForm(c, sources, live.impliedSourceName(account))
+        ? realForm(c, sources, { implied: live.impliedSourceName(account), problem: isSandbox ? null : problem })
         : html`<p class="quiet">
             ${
               sources.length === 0
@@ -62,18 +62,24 @@ export function placingForms(c: Context<DashboardEnv>, { live }: Pick<HttpDepend
             label: "Scenario",
             choices: sandboxScenarios,
             chosen: typedIn(c, "scenario", sandboxScenarios[0]),
+            faults: isSandbox ? faultsOf(problem, "scenario", "/call/scenario") : [],
           })}
           ${textField({
             name: "callback_url",
             id: "place_callback_url_new",
             label: "Callback URL of the sandbox call, or none",
             value: isSandbox ? typedIn(c, "callback_url") : "",
+            faults: isSandbox ? faultsOf(problem, "callback_url") : [],
           })}
         </div>`,
     })}`;
 }
 
-function realForm(c: Context<DashboardEnv>, sources: readonly { readonly name: string; readonly kind: string }[], implied: string): Html {
+function realForm(
+  c: Context<DashboardEnv>,
+  sources: readonly { readonly name: string; readonly kind: string }[],
+  { implied, problem }: { readonly implied: string; readonly problem: PageProblem | null },
+): Html {
   const kind = sources.find(({ name }) => name === implied)?.kind ?? "";
   return actionForm(c, {
     scope: "place",
@@ -83,7 +89,13 @@ function realForm(c: Context<DashboardEnv>, sources: readonly { readonly name: s
     fields: html`<p class="quiet">A telephone rings. A second click does not place a second call.</p>
       ${formKeyField()}
       <div class="stacked wide">
-        ${selectField({ name: "source", label: "Source", choices: sources.map(({ name }) => name), chosen: typedIn(c, "source", implied) })}
+        ${selectField({
+          name: "source",
+          label: "Source",
+          choices: sources.map(({ name }) => name),
+          chosen: typedIn(c, "source", implied),
+          faults: faultsOf(problem, "source"),
+        })}
         ${areaField({
           name: "call",
           label: "Call, as the upstream takes it (JSON)",
@@ -92,13 +104,20 @@ function realForm(c: Context<DashboardEnv>, sources: readonly { readonly name: s
           value: typedIn(c, "call", calls[kind] ?? "{}"),
           rows: 4,
           required: true,
+          faults: faultsOf(problem, "call"),
         })}
-        ${textField({ name: "callback_url", label: "Callback URL, or none", value: typedIn(c, "callback_url") })}
+        ${textField({
+          name: "callback_url",
+          label: "Callback URL, or none",
+          value: typedIn(c, "scenario") === "" ? typedIn(c, "callback_url") : "",
+          faults: faultsOf(problem, "callback_url"),
+        })}
         ${areaField({
           name: "metadata",
           label: "Metadata, one pair a line: lead_id=00Q5g000",
           value: typedIn(c, "metadata"),
           rows: 2,
+          faults: faultsOf(problem, "metadata"),
         })}
       </div>`,
   });
@@ -141,7 +160,7 @@ function bodyOf(c: Context<DashboardEnv>) {
     call: jsonOf(c, "call"),
     source: textOf(c, "source"),
     callback_url: callbackUrl,
-    metadata: pairsOf(c, "metadata", metadataLines),
+    metadata: metadataIn(c),
   };
 }
 

@@ -114,6 +114,10 @@ fieldset{border:1px solid var(--line);border-radius:6px;padding:.2rem .8rem .5re
 legend{font-weight:600;font-size:.9rem;padding:0 .3rem}
 fieldset .check{margin:.3rem 0}
 fieldset .field+.field,form>.field+button{margin-top:.5rem}
+.fault{color:var(--bad);font-size:.9rem}
+.fault p{margin:0}
+.fault p::first-letter{text-transform:uppercase}
+[aria-invalid]{border-color:var(--bad);box-shadow:0 0 0 1px var(--bad)}
 .columns{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:0 .6rem}
 summary{color:var(--link);cursor:pointer;padding:.3rem 0}
 details form{margin:.4rem 0}
@@ -126,6 +130,9 @@ input,select,textarea,button{font:inherit;color:inherit;background:var(--card);b
 input[type=checkbox]{min-height:0}
 textarea{font:.9em/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;resize:vertical}
 button{background:var(--button);color:var(--on-button);border-color:var(--button);font-weight:600;cursor:pointer}
+a.button{display:inline-block;background:var(--button);color:var(--on-button);border:1px solid var(--button);border-radius:4px;padding:.35rem .8rem;font-weight:600;text-decoration:none}
+.heading{display:flex;flex-wrap:wrap;gap:.4rem 1rem;align-items:center;justify-content:space-between;margin:1rem 0 .5rem}
+.heading h1{margin:0}
 button.plain{background:var(--card);color:var(--link)}
 button.danger{background:var(--bad);border-color:var(--bad);color:var(--card)}
 @media (max-width:78rem){table .sid{max-width:14rem}}

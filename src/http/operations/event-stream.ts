@@ -31,6 +31,8 @@ export type EventStreamOptions = {
   readonly queryOf: (cursor: string | null) => FeedQuery;
   /** Returns what the stream sends of a page; the events themselves if left out. */
   readonly textOf?: (page: FeedPage) => string;
+  /** Time between two reads of new events, at least; none if left out. */
+  readonly readEveryMs?: number;
   /** Whether the key that the stream was asked for with still opens its account. */
   readonly isAuthorized: () => Promise<boolean>;
   readonly signal: AbortSignal;
@@ -55,6 +57,9 @@ export class EventStream {
   /** Ends the wait of the loop for news, and that for the reader. */
   #wake: () => void = () => undefined;
   #taken: () => void = () => undefined;
+  /** Ends the wait for the time of the next read, before which no news does. */
+  #hurry: () => void = () => undefined;
+  #nextReadAtMs = 0;
 
   constructor(options: EventStreamOptions) {
     this.#options = options;
@@ -112,7 +117,11 @@ export class EventStream {
         if (!hasMore) this.#keepAlive();
         isCaughtUp ||= !hasMore;
         if (!(await (isCaughtUp ? this.#leavesRoomForNews() : this.#takes()))) break;
-        if (!hasMore) await this.#untilNews();
+        if (!hasMore) {
+          await this.#untilNews();
+          await this.#untilNextRead();
+          if (this.#isOver) break;
+        }
         page = await this.#readOn();
       }
     } catch (error) {
@@ -194,6 +203,19 @@ export class EventStream {
     await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 
+  async #untilNextRead(): Promise<void> {
+    const { clock, readEveryMs = 0 } = this.#options;
+    const waitMs = this.#nextReadAtMs - clock.monotonicMs();
+    if (waitMs > 0 && !this.#isOver) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#hurry = resolve;
+      const timer = clock.setTimer(waitMs, resolve);
+      await promise;
+      timer.cancel();
+    }
+    this.#nextReadAtMs = clock.monotonicMs() + readEveryMs;
+  }
+
   async #untilTaken(timeoutMs: number | null): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#taken = resolve;
@@ -235,6 +257,7 @@ export class EventStream {
     for (const timer of this.#timers) timer.cancel();
     this.#wake();
     this.#taken();
+    this.#hurry();
     try {
       // A stream that is closed ends only once its reader has taken everything.
       if (this.#waitingBytes > 0) this.#controller?.error(new Error("the reader did not take the events"));

@@ -8,7 +8,8 @@ import type { Env, HttpDependencies } from "../operations/dependencies.ts";
 import { addOperation, defineOperation } from "../operations/operation.ts";
 import type { Account } from "../../ports/stores/account-store.ts";
 import { keyExample, keyFields, usedKeyJson } from "../schemas/keys.ts";
-import { pageQuery, signingSecretField } from "../schemas/fields.ts";
+import { pageQuery } from "../schemas/fields.ts";
+import { defaultSecretSchema } from "../schemas/default-secret.ts";
 import { pageExample, pageSchema, sourceExample, sourceSchemaOf } from "../schemas/answers.ts";
 import { sourceJson } from "../schemas/json.ts";
 
@@ -47,10 +48,6 @@ const meSchema = z
       .openapi({ description: "Days for which a watch is kept with its events after its end. 0: until nothing of it is pending." }),
   })
   .openapi("Me", { description: "0 disables a limit.", example: meExample });
-
-const defaultSecretSchema = z
-  .strictObject({ signing_secret: signingSecretField }, "must be an object")
-  .openapi("DefaultSecret", { example: { signing_secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } });
 
 const getMe = defineOperation({
   method: "get",
@@ -123,7 +120,7 @@ export function addAccountRoutes(
   });
 
   addOperation(app, setDefaultSecret, async (c, { body }) => {
-    await endpointSettings.setDefaultSecret(c.get("account"), body.signing_secret, actorOf(c));
+    await endpointSettings.setDefaultSecret(c.get("account"), body.signing_secret, null, actorOf(c));
     return c.body(null, 204);
   });
 

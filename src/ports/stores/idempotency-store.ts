@@ -53,7 +53,7 @@ export type NoRoom = {
 export type ClaimableStore = Pick<RegistrationStore, "registerWatches" | "registerHook"> &
   Pick<EndpointStore, "rotateSecret"> &
   Pick<DeliveryStore, "recover" | "claimManualRetry" | "createTest"> &
-  Pick<AccountStore, "createKey"> &
+  Pick<AccountStore, "createKey" | "setDefaultSecret"> &
   Pick<PortalStore, "createPortalLink"> &
   Pick<PlacingStore, "freePlacing"> &
   Pick<IdempotencyStore, "keepAnswer">;

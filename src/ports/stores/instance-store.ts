@@ -19,6 +19,8 @@ export type SourceShare = {
   readonly lastUnknownStatus: string | null;
   /** Published polls per second, at least the rate in effect there. */
   readonly ratePerSecond: number;
+  /** How long its oldest due poll has been due; 0 if none is. */
+  readonly oldestDuePollMs: number;
 };
 
 /** Shares by source name. */

@@ -31,6 +31,7 @@ export type EventView = {
 export type DeliveryView = {
   readonly delivery: Delivery;
   readonly endpoint: EndpointSummary;
+  readonly endpointUrl: string;
   /** Time from which it can be claimed; `null` while an earlier delivery of its lane blocks it (`blockedBySequence`). */
   readonly dueAtMs: number | null;
   readonly blockedBySequence: number | null;

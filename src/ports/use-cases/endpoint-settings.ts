@@ -11,6 +11,8 @@ export type RotationOutcome =
   | { readonly kind: "rotated"; readonly signingSecret: string; readonly previousValidUntilMs: number }
   | { readonly kind: "unknown" };
 
+export type DefaultSecretOutcome = { readonly kind: "set"; readonly signingSecret: string };
+
 /** Changes to endpoints by their account. Rejects with `StoreUnavailableError` or `StoreOverloadedError`. */
 export interface EndpointSettings {
   /** Changes the settings; `null` if the endpoint is unknown. Resolved means committed. */
@@ -23,6 +25,11 @@ export interface EndpointSettings {
     keyed: KeyedRequest<RotationOutcome> | null,
     by: Actor,
   ): Promise<RotationOutcome | IdempotencyKeyInUse>;
-  /** Sets the signing secret of endpoints that are created later without one. */
-  setDefaultSecret(account: Account, signingSecret: string, by: Actor): Promise<void>;
+  /** Sets the signing secret of endpoints that are created later without one, a generated one if `signingSecret` is `null`. */
+  setDefaultSecret(
+    account: Account,
+    signingSecret: string | null,
+    keyed: KeyedRequest<DefaultSecretOutcome> | null,
+    by: Actor,
+  ): Promise<DefaultSecretOutcome | IdempotencyKeyInUse>;
 }

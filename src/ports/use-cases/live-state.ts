@@ -35,6 +35,8 @@ export type InstanceView = {
     /** Polls per second that it may make, at most. */
     readonly ratePerSecond: number;
     readonly lastGoodPollAtMs: number | null;
+    /** How long its oldest due poll has been due, as of its last heartbeat; 0 if none is. */
+    readonly oldestDuePollMs: number;
   }[];
 };
 

@@ -36,6 +36,7 @@ const shareOf = (given: Partial<SourceShare> = {}): SourceShare => ({
   lastGoodPollAtMs: null,
   lastUnknownStatus: null,
   ratePerSecond: 0,
+  oldestDuePollMs: 0,
   ...given,
 });
 

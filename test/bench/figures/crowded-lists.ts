@@ -4,22 +4,27 @@ import { Database } from "../../../src/adapters/postgres/connection/database.ts"
 import { migrate } from "../../../src/adapters/postgres/migrate.ts";
 import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
+import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
+import { fillAccount } from "../../harness/crowded-account.ts";
+import type { CrowdedRows } from "../../harness/crowded-account.ts";
 import { CrowdedLists } from "../../harness/crowded-lists.ts";
 import type { Shape } from "../../harness/crowded-lists.ts";
 import { startEmbedded } from "../../harness/postgres/postgres-server.ts";
 import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
 import { benchDatabase } from "../bench-service.ts";
-import { percentile } from "../figure.ts";
 import type { Figure } from "../figure.ts";
+import { timePages } from "./crowded-pages.ts";
+import { slowestOf, timeEach } from "./timed-reads.ts";
+import type { Timed } from "./timed-reads.ts";
 
-const barMs = 20;
-const reads = 5;
+const listBarMs = 20;
+const pageBarMs = 100;
 
-type Timed = { readonly list: string; readonly ms: number };
+type CrowdedTimes = { readonly lists: readonly Timed[]; readonly pages: readonly Timed[] };
 
 /**
- * The slowest list of the API over each store, in an account with this number of deliveries and in one beside it: nearly all
- * delivered and nearly all pending, with the plans of an empty and of an analyzed database.
+ * The slowest list of the API and the slowest page of the dashboard over each store, in an account with this number of deliveries and, of
+ * lists, in one beside it: nearly all delivered and nearly all pending, with the plans of an empty and of an analyzed database.
  */
 export async function measureCrowdedLists(deliveries: number): Promise<readonly Figure[]> {
   const stores = [
@@ -27,45 +32,45 @@ export async function measureCrowdedLists(deliveries: number): Promise<readonly 
     ["Postgres", timePostgres],
   ] as const;
   const figures: Figure[] = [];
-  for (const [store, timeLists] of stores) {
-    const timed: Timed[] = [];
-    for (const shape of ["ordinary", "stuck"] as const) timed.push(...(await timeLists(deliveries, shape)));
-    const [slowest] = timed.toSorted((a, b) => b.ms - a.ms);
-    const ms = slowest?.ms ?? Number.NaN;
-    figures.push({
-      name: `slowest list at ${deliveries} deliveries in ${store}`,
-      value: ms,
-      shown: `${ms.toFixed(1)} ms (${slowest?.list})`,
-      bar: `<= ${barMs} ms`,
-      met: ms <= barMs,
-    });
+  for (const [store, timeStore] of stores) {
+    const times: CrowdedTimes[] = [];
+    for (const shape of ["ordinary", "stuck"] as const) times.push(...(await timeStore(deliveries, shape)));
+    const at = `at ${deliveries} deliveries in ${store}`;
+    const lists = times.flatMap((each) => each.lists);
+    const pages = times.flatMap((each) => each.pages);
+    figures.push(
+      slowestOf(lists, { name: `slowest list ${at}`, barMs: listBarMs }),
+      slowestOf(pages, { name: `slowest page ${at}`, barMs: pageBarMs }),
+    );
   }
   return figures;
 }
 
-async function timeSqlite(deliveries: number, shape: Shape): Promise<readonly Timed[]> {
-  await using database = await benchDatabase();
-  const { path } = database;
+async function timeSqlite(deliveries: number, shape: Shape): Promise<readonly CrowdedTimes[]> {
+  await using file = await benchDatabase();
+  const { path } = file;
   let store = await openSqliteStore({ path, policy: testPolicy });
   const connection = new DatabaseSync(path, { timeout: 5000 });
   try {
     connection.exec("pragma synchronous = off");
     const world = new StoreWorld(store);
-    const lists = await CrowdedLists.prepare(world, { kind: "sqlite", execute: async (sql) => connection.exec(sql) });
+    const database = { kind: "sqlite", execute: async (sql: string) => connection.exec(sql) } as const;
+    const lists = await CrowdedLists.prepare(world, database);
     for (const [, read] of lists.lists()) await read();
     await lists.fill(deliveries, shape);
-    const timed = await time(lists, `${shape}, plans of an empty database`);
+    const rows = await fillAccount(database, lists.crowdedId, deliveries);
+    const times = await time(store, lists, rows, `${shape}, plans of an empty database`);
     await store.close();
     connection.exec("analyze");
     world.store = store = await openSqliteStore({ path, policy: testPolicy });
-    return [...timed, ...(await time(lists, `${shape}, analyzed`))];
+    return [times, await time(store, lists, rows, `${shape}, analyzed`)];
   } finally {
     connection.close();
     await store.close();
   }
 }
 
-async function timePostgres(deliveries: number, shape: Shape): Promise<readonly Timed[]> {
+async function timePostgres(deliveries: number, shape: Shape): Promise<readonly CrowdedTimes[]> {
   const server = await startEmbedded({ syncs: false });
   const client = new pg.Client({ connectionString: server.url });
   try {
@@ -74,13 +79,15 @@ async function timePostgres(deliveries: number, shape: Shape): Promise<readonly 
     const [fresh, later] = [open(server.url), open(server.url)];
     try {
       const world = new StoreWorld(fresh);
-      const lists = await CrowdedLists.prepare(world, { kind: "postgres", execute: (sql) => client.query(sql) });
+      const database = { kind: "postgres", execute: (sql: string) => client.query(sql) } as const;
+      const lists = await CrowdedLists.prepare(world, database);
       for (const [, read] of lists.lists()) await read();
       await lists.fill(deliveries, shape);
-      const timed = await time(lists, `${shape}, plans of an empty database`);
+      const rows = await fillAccount(database, lists.crowdedId, deliveries);
+      const times = await time(fresh, lists, rows, `${shape}, plans of an empty database`);
       await client.query("analyze");
       world.store = later;
-      return [...timed, ...(await time(lists, `${shape}, analyzed`))];
+      return [times, await time(later, lists, rows, `${shape}, analyzed`)];
     } finally {
       await Promise.all([fresh.close(), later.close()]);
     }
@@ -96,16 +103,6 @@ function open(connectionString: string) {
   return createPostgresStore(new Database({ connectionString, policy: testPolicy, owner, poolSize: 1 }));
 }
 
-async function time(lists: CrowdedLists, state: string): Promise<readonly Timed[]> {
-  const timed: Timed[] = [];
-  for (const [name, read] of lists.lists()) {
-    const times: number[] = [];
-    for (let n = 0; n < reads; n++) {
-      const startedMs = performance.now();
-      await read();
-      times.push(performance.now() - startedMs);
-    }
-    timed.push({ list: `${name}, ${state}`, ms: percentile(times, 0.5) });
-  }
-  return timed;
+async function time(store: ServiceStore, lists: CrowdedLists, rows: CrowdedRows, state: string): Promise<CrowdedTimes> {
+  return { lists: await timeEach(lists.lists(), state), pages: await timePages(store, rows, state) };
 }

@@ -5,7 +5,7 @@ import type { QueuedPoll } from "../../../src/engine/sources/fair-poll-queue.ts"
 type Entry = QueuedPoll & { readonly name: string };
 
 function repeat(accountId: string, name: string, hasAnswered = false): Entry {
-  return { accountId, name, hasAnswered, isFirstPoll: false, isQueued: false, queuedOrder: 0 };
+  return { accountId, name, hasAnswered, isFirstPoll: false, isQueued: false, queuedOrder: 0, dueAtMonotonicMs: 0 };
 }
 
 function first(accountId: string, name: string): Entry {

@@ -90,7 +90,8 @@ describe("a test webhook", () => {
     expect(answers.map(({ status }) => status).toSorted()).toEqual([303, 429]);
     const refused = answers.find(({ status }) => status === 429);
     expect(said(refused as Answer)).toContain("one test or retry a second and endpoint");
-    expect(linksOf(refused?.text ?? "")).toContain(endpoint);
+    expect(refused?.headers["retry-after"]).toBe("1");
+    expect(refused?.text).toContain(`action="${endpoint}/test"`);
   });
 });
 

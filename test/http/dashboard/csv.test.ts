@@ -17,6 +17,11 @@ describe("a cell", () => {
     ["\rx", '"\'\rx"'],
     ["+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"],
     ["-2+3+cmd", "'-2+3+cmd"],
+    ["\nx", '"\'\nx"'],
+    ["＝1+1", "'＝1+1"],
+    ["＋1", "'＋1"],
+    ["－1", "'－1"],
+    ["＠SUM(A1)", "'＠SUM(A1)"],
     ["+1-2", "+1-2"],
     ["-", "'-"],
     ["+", "'+"],
@@ -41,11 +46,11 @@ describe("a cell", () => {
 
   test("never begins like a formula, and is read back", () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[=@+\-\t\r][ -~]{0,9}$/)), (text) => {
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[=@+\-\t\r\n＝＋－＠][ -~]{0,9}$/)), (text) => {
         const cell = cellOf(text);
         const read = cell.startsWith('"') ? cell.slice(1, -1).replaceAll('""', '"') : cell;
-        expect(read.replace(/^'(?=[=@+\-\t\r])/, "")).toBe(text.replace(/^'(?=[=@+\-\t\r])/, ""));
-        expect(read).not.toMatch(/^(?:[=@\t\r]|[+-](?![\d]))/);
+        expect(read.replace(/^'(?=[=@+\-\t\r\n＝＋－＠])/, "")).toBe(text.replace(/^'(?=[=@+\-\t\r\n＝＋－＠])/, ""));
+        expect(read).not.toMatch(/^(?:[=@\t\r\n＝＋－＠]|[+-](?![\d]))/);
       }),
     );
   });
@@ -111,6 +116,15 @@ describe("every list", () => {
     };
     await expect(rest()).rejects.toThrow("session has ended");
   });
+
+  test.each(["watches", "deliveries", "endpoints", "hooks", "keys", "portal-links", "audit", "calls"])(
+    "of %s refuses a cursor that is not its own with a page, not with a torn file",
+    async (name) => {
+      const { get } = await signIn(await openDashboard());
+      const answer = await get(`/dashboard/${name}.csv?cursor=bm90LW91cnM`);
+      expect([answer.status, String(answer.headers["content-type"])]).toEqual([422, "text/html; charset=UTF-8"]);
+    },
+  );
 
   test("needs a session", async () => {
     const { ask } = await openDashboard();

@@ -3,6 +3,7 @@ import { createSecretBox } from "../../../src/adapters/sealing/secret-box.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
 import { newId } from "../../../src/domain/ids.ts";
 import { Authenticator } from "../../../src/engine/requests/authentication.ts";
+import type { ServiceStore } from "../../../src/ports/stores/service-store.ts";
 import { FakeClock } from "../../harness/fake-clock.ts";
 import { StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
 import type { Answer } from "../../harness/service/client.ts";
@@ -31,7 +32,7 @@ export async function openDashboard({ store, ...parts }: Parameters<typeof creat
   });
   const authentication = new Authenticator({ store: world.store, hashApiKey, clock, onUsed: () => {} });
   const { request, stream, logged } = createTestApi({
-    store: { ...world.store, ...store },
+    store: { ...currentOf(world), ...store },
     authentication: { findByKey: (given) => authentication.findByKey(given) },
     secretBox,
     clock,
@@ -44,6 +45,16 @@ export async function openDashboard({ store, ...parts }: Parameters<typeof creat
     ask(path, { method: "POST", body: new URLSearchParams(fields), headers: { "sec-fetch-site": "same-origin", ...headers } });
 
   return { clock, world, account, secretBox, ask, post, stream, logged, keyId };
+}
+
+/** Returns the operations of the store as they are when they are called, so that a test may replace one later. */
+function currentOf(world: StoreWorld): ServiceStore {
+  const names = Object.keys(world.store) as (keyof ServiceStore)[];
+  const call =
+    (name: keyof ServiceStore) =>
+    (...args: never[]) =>
+      (world.store[name] as (...args: never[]) => unknown)(...args);
+  return Object.fromEntries(names.map((name) => [name, call(name)])) as unknown as ServiceStore;
 }
 
 export type OpenDashboard = Awaited<ReturnType<typeof openDashboard>>;

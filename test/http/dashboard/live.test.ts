@@ -21,8 +21,9 @@ async function liveDashboard() {
     },
   });
   const session = await signIn(dashboard);
+  const stop = new AbortController();
   const listen = async (path = "/dashboard/live") => {
-    const response = await dashboard.stream(path, { cookie: session.cookie });
+    const response = await dashboard.stream(path, { cookie: session.cookie }, stop.signal);
     expect([response.status, response.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
     const reader = response.body?.getReader();
     if (reader === undefined) throw new Error("a stream has a body");
@@ -40,12 +41,16 @@ async function liveDashboard() {
       await settle();
     }
   };
-  const publish = async (notice: Partial<Notice> = {}) => {
+  const announce = async (notice: Partial<Notice> = {}) => {
     const given = { accountId: dashboard.account.id, watchId: "wch_1", callSid: "OUT-1", sequence: 1, eventType: "call.queued", ...notice };
     for (const { change } of waits) expect(change.matches?.(given)).toBe(false);
+    await settle();
+  };
+  const publish = async (notice: Partial<Notice> = {}) => {
+    await announce(notice);
     await pass(second);
   };
-  return { ...dashboard, ...session, waits, listen, pass, publish };
+  return { ...dashboard, ...session, waits, stop, listen, pass, announce, publish };
 }
 
 const changed = "event: changed\n";
@@ -93,6 +98,7 @@ describe("the stream of a live page", () => {
     };
     await listen();
     for (let n = 0; n < 10; n++) await publish();
+    expect(reads).toBeGreaterThan(1);
     expect(reads).toBeLessThanOrEqual(22);
   });
 
@@ -113,6 +119,26 @@ describe("the stream of a live page", () => {
     await end(dashboard);
     await dashboard.pass(5 * second);
     expect([stream.isEnded, dashboard.waits.every(({ signal }) => signal.aborted)]).toEqual([true, true]);
+  });
+
+  test.each<[string, (dashboard: Awaited<ReturnType<typeof liveDashboard>>) => unknown]>([
+    ["its reader leaves", ({ stop }) => stop.abort()],
+    ["the service stops", ({ waits }) => waits.forEach(({ end }) => end("stopping"))],
+  ])("holds no timer and reads no more once %s, also while it waits for the time of its next read", async (_name, end) => {
+    const dashboard = await liveDashboard();
+    const { clock, listen, announce, world } = dashboard;
+    const timers = clock.timerCount;
+    await listen();
+    await announce();
+    const waiting = clock.timerCount;
+    await announce();
+    expect(clock.timerCount).toBe(waiting + 1);
+    let reads = 0;
+    world.store.readFeed = () => Promise.reject(new Error(`read ${++reads}`));
+    end(dashboard);
+    await expect.poll(() => clock.timerCount).toBe(timers);
+    await dashboard.pass(second);
+    expect([clock.timerCount, reads]).toEqual([timers, 0]);
   });
 
   test("counts as a waiting request", async () => {

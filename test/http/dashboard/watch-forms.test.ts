@@ -84,7 +84,13 @@ test("a sandbox call is placed and a watch is registered by a form, once", async
   ] as const) {
     const { status, text } = await submit("/dashboard/watches", fields);
     expect([fields, status, text]).toEqual([fields, 422, expect.stringContaining(detail)]);
-    expect(text).toContain('<a href="/dashboard/watches">Back</a>');
+    expect(formsIn(text)).toEqual(["/dashboard/watches"]);
+    // What was typed is still there, and the fault stands beside its field.
+    const field = detail.startsWith("/") ? detail.split(/[/:]/)[1] : "metadata";
+    expect(text).toMatch(new RegExp(`name="${field}"[^>]*aria-describedby="${field}_fault"[^>]*aria-invalid="true"`));
+    expect(text).toMatch(
+      new RegExp(`<textarea[^>]*name="metadata"[^>]*>\\n?${fields.metadata.replaceAll("\r\n", "\r?\n").replaceAll("__", "__")}</textarea>`),
+    );
   }
   expect(await client.list("/v1/watches?call_sid=OUT-sandbox-slow-1")).toHaveLength(2);
 
@@ -97,7 +103,7 @@ test("a sandbox call is placed and a watch is registered by a form, once", async
   ] as const) {
     const { key } = (await client.post("/v1/keys", { name: scope, scopes: [scope] })).body;
     const visitor = await signIn(client, String(key));
-    const shown = [...formsIn((await visitor.get("/dashboard/watches")).text), ...formsIn(visitor.text)];
+    const shown = [...formsIn((await visitor.get("/dashboard/watches/new")).text), ...formsIn(visitor.text)];
     expect([scope, shown]).toEqual([scope, forms]);
     for (const path of ["/dashboard/watches", "/dashboard/calls"].filter((path) => !forms.includes(path as never)))
       expect([scope, path, (await visitor.submit(path, watch)).status]).toEqual([scope, path, 403]);

@@ -671,6 +671,17 @@ create index portal_links_by_key on portal_links (key_id);
 -- Retention.
 create index portal_links_ended on portal_links (coalesce(revoked_at, expires_at));
 
+-- Sessions that a user signed out of, until they would have expired. A sealed cookie cannot be changed where it was copied to.
+create table ended_sessions (
+  hash text primary key,
+  key_id bigint not null,
+  expires_at bigint not null
+);
+-- The newest of a key.
+create index ended_sessions_by_key on ended_sessions (key_id, expires_at);
+-- Retention.
+create index ended_sessions_expired on ended_sessions (expires_at);
+
 -- What keys, portals, the command line and the operator changed.
 create table audit (
   id bigint primary key,
@@ -686,9 +697,11 @@ create table audit (
   forwarded_for text,
   detail text not null
 );
--- GET /v1/audit, with and without action.
-create index audit_by_account on audit (account_id, id);
-create index audit_by_action on audit (account_id, action, id);
+-- GET /v1/audit, with and without action. `at` stands behind the id, so that what is newer than `until` is passed over in the index.
+create index audit_by_account on audit (account_id, id, at);
+create index audit_by_action on audit (account_id, action, id, at);
+-- The same of all accounts, for the operator.
+create index audit_of_all on audit (action, id, at);
 -- Retention.
 create index audit_by_time on audit (at);
 

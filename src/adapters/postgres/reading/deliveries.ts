@@ -23,14 +23,17 @@ async function listDeliveries(db: Queries, query: ListQuery): Promise<Page<Deliv
   const accountKey = decodeId(query.accountId);
   const endpointKey = keyOrNull(query.endpointId);
   if (query.watchId !== null) {
-    // A watch has few deliveries, so no other condition uses an index.
-    const conditions: readonly Condition[] = [
-      [`${unindexedKey("d.account_id")} = ?`, accountKey],
-      [`${unindexedKey("d.endpoint_id")} = ?`, endpointKey],
-      ["d.event_position = any(array(select position from events where watch_id = ?))", decodeId(query.watchId)],
-      [`${unindexed("d.status")} = ?`, query.status],
-    ];
-    return listByIds(db, deliverySelect, unindexedKey("d.id"), conditions, query, deliveryViewOf);
+    // A watch has few deliveries, so no other condition uses an index. The page is found before anything is joined to it.
+    const conditions = [
+      ["event_position = any(array(select position from events where watch_id = ?))", decodeId(query.watchId)],
+      [`${unindexedKey("account_id")} = ?`, accountKey],
+      [`${unindexedKey("endpoint_id")} = ?`, endpointKey],
+      [`${unindexed("status")} = ?`, query.status],
+    ] as const;
+    const given = conditions.filter(([, value]) => value !== null);
+    const few: Condition = [given.map(([sql]) => sql).join(" and "), ...given.map(([, value]) => value)];
+    const newest = amongNewest("d.id", [{ table: "deliveries", few }], query);
+    return listByIds(db, deliverySelect, "d.id", [newest], { ...query, cursor: null }, deliveryViewOf);
   }
   const statuses = query.status === null ? deliveryStatuses : [query.status];
   const ranges = endpointKey === null ? ofAccount(accountKey, statuses) : ofEndpoint(endpointKey, statuses);

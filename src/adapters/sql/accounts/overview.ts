@@ -13,15 +13,20 @@ export async function listOverviews(
   { active, endpoints }: { readonly active: string; readonly endpoints: string },
   nowMs: number,
 ): Promise<readonly AccountOverview[]> {
+  const dayAtMs = nowMs - (nowMs % dayMs);
+  // Ids sort by time, so that those of today are one range. The + keeps the planner off the indexes that begin with the account.
+  const placed = await db.all(
+    "select +account_id as account_id, count(*) as n from placings where id >= ?1 and created_at >= ?2 and source_name <> ?3 group by 1",
+    leastKeyAt(dayAtMs),
+    dayAtMs,
+    sandboxSourceName,
+  );
+  const placedBy = new Map(placed.map((row) => [row["account_id"], integer(row, "n")]));
   const rows = await db.all(
     `select a.id, a.name, a.disabled_at, a.last_request_at, a.polls_minute, a.polls, ${active} as active, ${endpoints} as endpoints,
        (select coalesce(sum(m.remaining), 0) from marks m where m.account_id = a.id and m.kind = 'gone_watches') as settling,
-       (select count(*) from hooks h where h.account_id = a.id and h.disabled_at is null) as hooks,
-       (select count(*) from placings p where p.account_id = a.id and p.id >= ?1 and p.created_at >= ?2 and p.source_name <> ?3) as placed
+       (select count(*) from hooks h where h.account_id = a.id and h.disabled_at is null) as hooks
      from accounts a order by a.id`,
-    leastKeyAt(nowMs - (nowMs % dayMs)),
-    nowMs - (nowMs % dayMs),
-    sandboxSourceName,
   );
   const minute = Math.floor(nowMs / minuteMs);
   return rows.map((row) => ({
@@ -32,7 +37,7 @@ export async function listOverviews(
     endpoints: integer(row, "endpoints"),
     hooks: integer(row, "hooks"),
     pollsPerMinute: (integerOrNull(row, "polls_minute") ?? 0) >= minute - 2 ? integer(row, "polls") : 0,
-    placedToday: integer(row, "placed"),
+    placedToday: placedBy.get(row["id"]) ?? 0,
     lastRequestAtMs: integerOrNull(row, "last_request_at"),
   }));
 }

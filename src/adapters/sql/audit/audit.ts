@@ -1,7 +1,9 @@
-import { maxAuditRows } from "../../../domain/audit.ts";
+import { auditActions, maxAuditRows } from "../../../domain/audit.ts";
 import type { Actor, AuditEntry } from "../../../domain/audit.ts";
 import { leastKeyAt, newId, decodeId } from "../../../domain/ids.ts";
 import type { AuditFilter, AuditRow, AuditStore } from "../../../ports/stores/audit-store.ts";
+import type { PageRequest } from "../../../ports/stores/read-store.ts";
+import { decodeNumberCursor } from "../cursor.ts";
 import type { SqlQueries, SqlTransaction } from "../queries.ts";
 import { listByIds } from "../reading/page.ts";
 import type { Condition } from "../reading/page.ts";
@@ -49,7 +51,19 @@ function listAudit(db: SqlQueries, query: Parameters<AuditStore["listAudit"]>[0]
 }
 
 function listAllAudit(db: SqlQueries, query: Parameters<AuditStore["listAllAudit"]>[0]): ReturnType<AuditStore["listAllAudit"]> {
-  return listByIds(db, "select * from audit", "id", [["id >= ?", 0], ...conditionsOf(query)], query, auditRowOf);
+  const conditions = query.action === null && query.untilMs !== null ? ofEachAction(query, query.untilMs) : conditionsOf(query);
+  return listByIds(db, "select * from audit", "id", [["id >= ?", 0], ...conditions], query, auditRowOf);
+}
+
+/** Condition that rows are among the newest of each action until a time: what is newer is passed over in the index of the actions. */
+function ofEachAction(query: AuditFilter & PageRequest, untilMs: number): readonly Condition[] {
+  const { cursor, limit } = query;
+  const lastId = cursor === null ? Number.MAX_SAFE_INTEGER : decodeNumberCursor(cursor);
+  const ranges = auditActions.map(
+    (action, index) =>
+      `select id from (select id from audit where action = '${action}' and at <= ? and id < ? order by id desc limit ?) of_${index}`,
+  );
+  return [...conditionsOf(query), [`id in (${ranges.join(" union all ")})`, ...auditActions.flatMap(() => [untilMs, lastId, limit + 1])]];
 }
 
 function conditionsOf({ action, sinceMs, untilMs }: AuditFilter): readonly Condition[] {

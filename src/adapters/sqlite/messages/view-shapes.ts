@@ -91,6 +91,7 @@ export const deliveryView = object<DeliveryView>({
     createdAtMs: number,
   }),
   endpoint: endpointSummary,
+  endpointUrl: text,
   dueAtMs: numberOrNull,
   blockedBySequence: numberOrNull,
   leased: flag,

@@ -315,6 +315,10 @@ export const writeShapes = {
     args: [object<RequestOf<"revokePortalLink">>({ accountId: text, linkId: text, by: values.by, nowMs: number })],
     result: flag,
   },
+  endSession: {
+    args: [object<RequestOf<"endSession">>({ sessionHash: text, keyId: text, expiresAtMs: number })],
+    result: nothing,
+  },
   usePortalLink: {
     args: [object<RequestOf<"usePortalLink">>({ linkId: text, accountId: text, sessionHash: text, nowMs: number })],
     result: flag,

@@ -10,6 +10,8 @@ type Control = {
   /** What helps to fill it in, read aloud with the control. */
   readonly hint?: Html | string;
   readonly required?: boolean;
+  /** What is wrong with what was typed, shown beside the control and read aloud with it. */
+  readonly faults?: readonly string[];
 };
 
 /** Renders a field of one line. */
@@ -30,7 +32,7 @@ export function textField({
       maxlength="${maxLength}"
       autocomplete="off"
       aria-describedby="${describedBy(control)}"
-      ${requiredMark(control)}
+      ${marksOf(control)}
     />`,
   );
 }
@@ -50,7 +52,7 @@ export function areaField({
       rows="${rows}"
       spellcheck="false"
       aria-describedby="${describedBy(control)}"
-      ${requiredMark(control)}
+      ${marksOf(control)}
     >
 ${value}</textarea>`,
   );
@@ -68,7 +70,7 @@ export function selectField({
   const id = control.id ?? control.name;
   return labelled(
     control,
-    html`<select id="${id}" name="${control.name}" aria-describedby="${describedBy(control)}">
+    html`<select id="${id}" name="${control.name}" aria-describedby="${describedBy(control)}" ${marksOf(control)}>
       ${optionsOf(choices, chosen)}
     </select>`,
   );
@@ -95,33 +97,42 @@ export function checkGroup({
   choices,
   checked,
   areShort = false,
+  faults = [],
 }: {
   readonly name: string;
   readonly legend: string;
+  /** As of a control. */
+  readonly faults?: readonly string[];
   /** Whether the labels are short, so that several fit beside each other. */
   readonly areShort?: boolean;
   readonly choices: readonly (readonly [value: string, label: string])[];
   readonly checked: readonly string[];
 }): Html {
-  return html`<fieldset>
+  return html`<fieldset aria-describedby="${faults.length === 0 ? "" : `${name}_fault`}">
     <legend>${legend}</legend>
+    ${faultText(name, faults)}
     <div class="${areShort ? "columns" : ""}">
       ${choices.map(([value, label]) => checkField({ name, value, label, id: `${name}_${value}`, checked: checked.includes(value) }))}
     </div>
   </fieldset>`;
 }
 
-function labelled({ name, label, id = name, hint }: Control, control: Html): Html {
+function labelled({ name, label, id = name, hint, faults = [] }: Control, control: Html): Html {
   return html`<div class="field">
     <label for="${id}">${label}</label>
-    ${hint === undefined ? "" : html`<div id="${`${id}_hint`}" class="quiet">${hint}</div>`} ${control}
+    ${hint === undefined ? "" : html`<div id="${`${id}_hint`}" class="quiet">${hint}</div>`} ${control} ${faultText(id, faults)}
   </div>`;
 }
 
-function describedBy({ name, id = name, hint }: Control): string {
-  return hint === undefined ? "" : `${id}_hint`;
+function faultText(id: string, faults: readonly string[]): Html | "" {
+  if (faults.length === 0) return "";
+  return html`<div id="${`${id}_fault`}" class="fault">${faults.map((fault) => html`<p>${fault}</p>`)}</div>`;
 }
 
-function requiredMark({ required = false }: Control): Html | "" {
-  return required ? html`required` : "";
+function describedBy({ name, id = name, hint, faults = [] }: Control): string {
+  return [...(faults.length === 0 ? [] : [`${id}_fault`]), ...(hint === undefined ? [] : [`${id}_hint`])].join(" ");
+}
+
+function marksOf({ required = false, faults = [] }: Control): Html {
+  return html`${required ? html`required` : ""} ${faults.length === 0 ? "" : html`aria-invalid="true"`}`;
 }

@@ -1,5 +1,7 @@
 import type { Context } from "hono";
+import { shapeFault } from "../../operations/json-shape.ts";
 import { unprocessable } from "../../operations/problem.ts";
+import { maxPlainValues } from "../../operations/request-body.ts";
 import { timeField } from "../../schemas/fields.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
 
@@ -49,6 +51,8 @@ export function pairsOf(
 export function jsonOf(c: Context<DashboardEnv>, name: string): unknown {
   const text = textOf(c, name);
   if (text === undefined) return undefined;
+  const fault = shapeFault(Buffer.from(text), maxPlainValues);
+  if (fault !== null) throw unprocessable([{ parameter: name, detail: fault }]);
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
@@ -68,6 +72,11 @@ export function numberOf(c: Context<DashboardEnv>, name: string): number | undef
 export function timeIn(c: Context<DashboardEnv>, name: string): number | undefined {
   const text = textOf(c, name);
   return text === undefined ? undefined : utcOf(name, text);
+}
+
+/** Renders a time as the value of a `datetime-local` field, to the minute. */
+export function inputTime(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16);
 }
 
 /** Parses the text of a `datetime-local` value to epoch milliseconds. */

@@ -23,6 +23,17 @@ export async function orShownAgain(
   }
 }
 
+/**
+ * Returns what a problem says of a field: the errors of its name, and those at its pointer in the body of the API or below that.
+ */
+export function faultsOf(problem: PageProblem | null, name: string, pointer = `/${name}`): readonly string[] {
+  return (problem?.errors ?? []).flatMap((error) => {
+    if ("parameter" in error) return error.parameter === name ? [error.detail] : [];
+    if (error.pointer === pointer) return [error.detail];
+    return error.pointer.startsWith(`${pointer}/`) ? [`${error.pointer.slice(pointer.length + 1)} ${error.detail}`] : [];
+  });
+}
+
 /** Renders what a form was refused with. */
 export function problemBox(problem: PageProblem | null): Html | "" {
   if (problem === null) return "";

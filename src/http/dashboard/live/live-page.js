@@ -3,11 +3,14 @@
 (() => {
   const { stream: streamUrl } = document.currentScript.dataset;
   const main = document.getElementById("main");
-  /** Time between two fetches, at least; time until the next one without a sign from the server, which does not announce attempts. */
+  /**
+   * Time between two fetches, at least; time until the next one without a sign from the server, which does not announce attempts, nor
+   * anything of pages without a stream.
+   */
   const leastGapMs = 1000;
   /** Part of the time, at most, in which the server works for this page: one in twenty. */
   const durationRatio = 20;
-  const idleMs = 10_000;
+  const idleMs = streamUrl === undefined ? 2000 : 10_000;
   /** Delays of the fetches after a change: its webhooks are attempted now, and 5 s after a failure. */
   const echoesMs = [0, 1500, 6500];
 
@@ -60,7 +63,8 @@
       const answer = await window.fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store", redirect: "error" });
       if (answer.ok) {
         take(new DOMParser().parseFromString(await answer.text(), "text/html"));
-        if (!isOver) show(source?.readyState === 1 ? "Live" : "Refreshed every 10 s", source?.readyState === 1 ? "on" : "slow");
+        const isOn = streamUrl === undefined || source?.readyState === 1;
+        if (!isOver) show(isOn ? "Live" : "Refreshed every 10 s", isOn ? "on" : "slow");
       } else if (answer.status < 500 && answer.status !== 429 && answer.status !== 408) {
         return end(answer.status === 404 ? "No longer there" : "Session ended: reload the page");
       } else show("Service not available, trying again", "slow");
@@ -117,7 +121,7 @@
   }
 
   function connect() {
-    if (source !== null || isOver || isPaused || document.hidden) return;
+    if (streamUrl === undefined || source !== null || isOver || isPaused || document.hidden) return;
     source = new EventSource(streamUrl);
     source.addEventListener("open", () => {
       show("Live", "on");

@@ -3,7 +3,6 @@ import type { Hono } from "hono";
 import { feedMatches, selectTypes, unfiltered } from "../../../domain/events/event-filter.ts";
 import { eventTypes } from "../../../domain/events/event.ts";
 import { latestCursor } from "../../../domain/events/feed-place.ts";
-import type { Clock } from "../../../ports/clock.ts";
 import type { Notice } from "../../../ports/stores/call-store.ts";
 import type { FeedQuery } from "../../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
@@ -15,7 +14,10 @@ import { readParameters, sidField } from "../query.ts";
 import type { OpenStreams } from "../session/open-streams.ts";
 import { liveScript, scriptName } from "./live-script.ts";
 
-/** Time between two reads of the end of the feed. A page is fetched again once a second at most. */
+/**
+ * Time between two reads of the end of the feed, so that an account with a thousand events a second costs as much as one with two. A page is
+ * fetched again once a second at most.
+ */
 const readEveryMs = 500;
 const everyType = selectTypes({ names: eventTypes });
 
@@ -36,12 +38,8 @@ export function addLiveStream(dashboard: Hono<DashboardEnv>, { store, live, cloc
       live,
       accountId,
       matches: (notice: Notice) => feedMatches(everyType, notice.eventType) && (callSid === undefined || callSid === notice.callSid),
-      reads: {
-        noteNews: () => reads.noteNews(),
-        readAlone: (query) => reads.readAlone(query),
-        read: spaced(clock, (query) => reads.read(query)),
-        textOf: (view, cursor) => reads.textOf(view, cursor),
-      },
+      reads,
+      readEveryMs,
       queryOf: () => query,
       textOf: changes(),
       isAuthorized: session.isOpen,
@@ -53,7 +51,12 @@ export function addLiveStream(dashboard: Hono<DashboardEnv>, { store, live, cloc
     return c.body(body, 200, { "content-type": "text/event-stream", "x-accel-buffering": "no" });
   });
 
-  dashboard.get(`/${scriptName}`, (c) =>
+  addLiveScript(dashboard, `/${scriptName}`);
+}
+
+/** Adds the script of live pages. */
+export function addLiveScript(dashboard: Hono<DashboardEnv>, path: string): void {
+  dashboard.get(path, (c) =>
     c.body(liveScript, 200, {
       "content-type": "text/javascript; charset=utf-8",
       // Its name changes with its content.
@@ -69,20 +72,5 @@ function changes(): (page: { readonly nextCursor: string }) => string {
     const hasChanged = seen !== null && seen !== nextCursor;
     seen = nextCursor;
     return hasChanged ? "event: changed\ndata: 1\n\n" : "";
-  };
-}
-
-/** Spaces calls, so that an account with a thousand events a second costs as much as one with two. The first call is not delayed. */
-function spaced<Query, Result>(clock: Clock, read: (query: Query) => Promise<Result>): (query: Query) => Promise<Result> {
-  let nextAtMs = clock.monotonicMs();
-  return async (query) => {
-    const waitMs = nextAtMs - clock.monotonicMs();
-    if (waitMs > 0) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      clock.setTimer(waitMs, resolve);
-      await promise;
-    }
-    nextAtMs = clock.monotonicMs() + readEveryMs;
-    return read(query);
   };
 }

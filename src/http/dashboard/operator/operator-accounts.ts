@@ -8,6 +8,7 @@ import { notFound } from "../../operations/problem.ts";
 import { csvAnswer } from "../csv.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { badge, csvLink, definitionList, optionsOf, pager, pathWith, table } from "../elements.ts";
+import { livePart } from "../live/live-part.ts";
 import { page } from "../page.ts";
 import { plainEndpointTable } from "../pages/endpoint-list.ts";
 import { freshnessTable } from "../pages/source-page.ts";
@@ -52,6 +53,7 @@ export function addAccountPagesOfOperator(
     const shown = sorted.slice((number - 1) * pageSize, number * pageSize);
     return page(c, {
       title: "Accounts",
+      isGauge: true,
       body: html`<h1>Accounts</h1>
         <form method="get" action="${path}" class="filter">
           <div>
@@ -65,7 +67,7 @@ export function addAccountPagesOfOperator(
           </div>
           <button type="submit">Sort</button>
         </form>
-        ${accountTable(shown, nowMs)} ${numberedPager(by, number, sorted.length)} ${csvLink(path, { by })}`,
+        ${livePart("list", accountTable(shown, nowMs))} ${numberedPager(by, number, sorted.length)} ${csvLink(path, { by })}`,
     });
   });
 
@@ -83,6 +85,7 @@ export function addAccountPagesOfOperator(
     const nowMs = clock.nowMs();
     return page(c, {
       title: account.name,
+      ...(cursor === undefined ? { isGauge: true } : {}),
       body: html`<h1>${account.name}</h1>
         ${definitionList([
           [
@@ -96,9 +99,10 @@ export function addAccountPagesOfOperator(
         ])}
         <p><a href="${pathWith(`${operatorPath}/audit`, { account_id: account.id })}">Audit of this account</a></p>
         <h2>Sources</h2>
-        ${freshnessTable(live.sources(account), live, nowMs)}
+        ${livePart("sources", freshnessTable(live.sources(account), live, nowMs))}
         <h2>Endpoints</h2>
-        ${plainEndpointTable(data, nowMs, endpointMaxInFlight)} ${pager(`${path}/${account.id}`, {}, { cursor, nextCursor })}`,
+        ${livePart("endpoints", plainEndpointTable(data, nowMs, endpointMaxInFlight))}
+        ${pager(`${path}/${account.id}`, {}, { cursor, nextCursor })}`,
     });
   });
 }

@@ -16,8 +16,8 @@ import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { badge, csvLink, linkTo, longText, pager, selectOf, sidText, table } from "../elements.ts";
 import { actionForm, mayUse } from "../form.ts";
 import { textField } from "../forms/controls.ts";
-import { textOf } from "../forms/given.ts";
-import { problemBox } from "../forms/shown-again.ts";
+import { textOf, typedIn } from "../forms/given.ts";
+import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
 import type { PageProblem } from "../page-error.ts";
@@ -48,7 +48,7 @@ export function addCallPages(dashboard: Hono<DashboardEnv>, dependencies: HttpDe
       {
         title: "Calls",
         body: html`<h1>Placed calls</h1>
-          ${notice(c)} ${problemBox(problem)} ${unknownCalls(c, unknown.data, unknown.nextCursor !== null, nowMs)}
+          ${notice(c)} ${problemBox(problem)} ${unknownCalls(c, unknown.data, { hasMore: unknown.nextCursor !== null, nowMs, problem })}
           <form method="get" action="${path}" class="filter">
             <div>
               <label for="state">State</label>
@@ -57,9 +57,9 @@ export function addCallPages(dashboard: Hono<DashboardEnv>, dependencies: HttpDe
             <button type="submit">Filter</button>
           </form>
           ${placingTable(data, nowMs)} ${pager(path, { state }, { cursor, nextCursor })} ${csvLink(path, { state })}
-          ${placingForms(c, dependencies)}`,
+          ${placingForms(c, dependencies, problem)}`,
       },
-      { status: problem?.status ?? 200 },
+      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
     );
   };
 
@@ -79,22 +79,33 @@ export function addCallPages(dashboard: Hono<DashboardEnv>, dependencies: HttpDe
 
   addPlacingForms(dashboard, dependencies, show);
 
-  dashboard.post("/calls/:id/resolve", needsScope("place"), async (c) => {
+  const resolve = async (c: Context<DashboardEnv>, placingId: string) => {
     const callSid = c.get("form").get("outcome") === "silent" ? null : textOf(c, "call_sid");
     const body = checkBody(resolveSchema, { call_sid: callSid });
     const answerOf = storedPlaceAnswer(dependencies);
     const options = { keyed: null, answerOf, by: actorOf(c, "dashboard") };
-    const outcome = await placing.resolve(c.get("account"), c.req.param("id"), body.call_sid, options);
+    const outcome = await placing.resolve(c.get("account"), placingId, body.call_sid, options);
     if (outcome.kind === "resolved") return redirectWith(c, path, body.call_sid === null ? "call-silent" : "call-found");
     if (outcome.kind === "key_taken") throw new Error("a form without a key has no earlier use of it");
     if (outcome.kind === "unknown") throw notFound("placing");
     if (outcome.kind === "settled") throw new ProblemError({ slug: "placing-settled" });
     throw refusalError(outcome);
-  });
+  };
+
+  dashboard.post("/calls/:id/resolve", needsScope("place"), (c) =>
+    orShownAgain(
+      () => resolve(c, c.req.param("id")),
+      (problem) => show(c, problem),
+    ),
+  );
 }
 
 /** Renders the calls that may ring, each with what to do about it. */
-function unknownCalls(c: Context<DashboardEnv>, placings: readonly Placing[], hasMore: boolean, nowMs: number): Html | "" {
+function unknownCalls(
+  c: Context<DashboardEnv>,
+  placings: readonly Placing[],
+  { hasMore, nowMs, problem }: { readonly hasMore: boolean; readonly nowMs: number; readonly problem: PageProblem | null },
+): Html | "" {
   if (placings.length === 0) return "";
   return html`<h2>Calls that may ring</h2>
     <p>
@@ -110,22 +121,31 @@ function unknownCalls(c: Context<DashboardEnv>, placings: readonly Placing[], ha
             <code>${placing.id}</code>
           </div>
           <p class="quiet">Idempotency-Key ${longText(placing.idempotency_key)} ${metadataText(placing.metadata)}</p>
-          ${resolveForms(c, placing.id)}
+          ${resolveForms(c, placing.id, problem)}
         </li>`;
       })}
     </ul>
     ${hasMore ? html`<p class="quiet">The ${unknownShown} newest are shown.</p>` : ""}`;
 }
 
-function resolveForms(c: Context<DashboardEnv>, placingId: string): Html | "" {
+function resolveForms(c: Context<DashboardEnv>, placingId: string, problem: PageProblem | null): Html | "" {
   if (!mayUse(c, "place")) return html`<p class="quiet">An API key with the scope place can settle it.</p>`;
   const action = `${path}/${encodeURIComponent(placingId)}/resolve`;
+  const isSent = c.req.param("id") === placingId;
   return html`<div class="stacked">
     ${actionForm(c, {
       scope: "place",
       action,
       label: "It has this SID",
-      fields: textField({ name: "call_sid", id: `sid_${placingId}`, label: "SID of the call", maxLength: 128, required: true }),
+      fields: textField({
+        name: "call_sid",
+        id: `sid_${placingId}`,
+        label: "SID of the call",
+        maxLength: 128,
+        required: true,
+        value: isSent ? typedIn(c, "call_sid") : "",
+        faults: isSent ? faultsOf(problem, "call_sid") : [],
+      }),
     })}
     ${actionForm(c, {
       scope: "place",

@@ -2,7 +2,7 @@ import { deliveryStatuses } from "../../../domain/deliveries/delivery.ts";
 import { z } from "@hono/zod-openapi";
 import type { Hono } from "hono";
 import { html } from "hono/html";
-import type { DeliveryView, ReadStore } from "../../../ports/stores/read-store.ts";
+import type { DeliveryView } from "../../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { csvAnswer } from "../csv.ts";
 import type { CsvList } from "../csv.ts";
@@ -69,7 +69,7 @@ export function addDeliveryList(dashboard: Hono<DashboardEnv>, { store, clock }:
           </div>
           <button type="submit">Filter</button>
         </form>
-        ${livePart("list", deliveryTable(data, await urlsOf(store, accountId, data), clock.nowMs()))}
+        ${livePart("list", deliveryTable(data, clock.nowMs()))}
         ${pager(path, { status, endpoint_id: endpointId, watch_id: watchId }, { cursor, nextCursor })}
         ${csvLink(path, { status, endpoint_id: endpointId, watch_id: watchId })}`,
     });
@@ -88,18 +88,11 @@ export function addDeliveryList(dashboard: Hono<DashboardEnv>, { store, clock }:
   });
 }
 
-/** Reads the URLs of the endpoints of deliveries, by endpoint id. */
-export async function urlsOf(store: ReadStore, accountId: string, views: readonly DeliveryView[]): Promise<ReadonlyMap<string, string>> {
-  const ids = [...new Set(views.map(({ delivery }) => delivery.endpointId))];
-  const found = await Promise.all(ids.map((id) => store.getEndpoint(accountId, id)));
-  return new Map(found.filter((view) => view !== null).map(({ endpoint }) => [endpoint.id, endpoint.url]));
-}
-
-/** Renders deliveries. `urlById` is `null` on the page of their endpoint. */
-export function deliveryTable(views: readonly DeliveryView[], urlById: ReadonlyMap<string, string> | null, nowMs: number): Html {
+/** Renders deliveries. `withEndpoint`: whether each says where it goes, which the page of an endpoint does itself. */
+export function deliveryTable(views: readonly DeliveryView[], nowMs: number, withEndpoint = true): Html {
   return table({
     caption: "Deliveries",
-    columns: ["Event", "Status", "Explanation", "Call", "Attempts", "Created", ...(urlById === null ? [] : ["Endpoint"])],
+    columns: ["Event", "Status", "Explanation", "Call", "Attempts", "Created", ...(withEndpoint ? ["Endpoint"] : [])],
     rows: views.map((view) => {
       const delivery = deliveryJson(view, nowMs);
       const { call_sid: callSid, watch_id: watchId } = delivery;
@@ -110,9 +103,7 @@ export function deliveryTable(views: readonly DeliveryView[], urlById: ReadonlyM
         callSid === null || watchId === null ? null : linkTo("watches", watchId, sidText(callSid)),
         delivery.attempt_count,
         timeOf(delivery.created_at, nowMs),
-        ...(urlById === null
-          ? []
-          : [linkTo("endpoints", delivery.endpoint_id, longText(urlById.get(delivery.endpoint_id) ?? delivery.endpoint_id))]),
+        ...(withEndpoint ? [linkTo("endpoints", delivery.endpoint_id, longText(view.endpointUrl))] : []),
       ];
     }),
     empty: "No delivery matches.",

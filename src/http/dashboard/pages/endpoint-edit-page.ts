@@ -16,7 +16,7 @@ import { linkTo, longText, pathOf, preformatted } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { areaField, checkField, selectField, textField } from "../forms/controls.ts";
 import { jsonOf, numberOf, pairsOf, textOf, tickedIn, typedIn } from "../forms/given.ts";
-import { orShownAgain, problemBox } from "../forms/shown-again.ts";
+import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
 import type { PageProblem } from "../page-error.ts";
@@ -24,6 +24,7 @@ import { refusedForm } from "../page-error.ts";
 import { isPortalSession, needsScope } from "../session/scope-guard.ts";
 
 type Preview = Awaited<ReturnType<typeof previewOf>>["request"];
+type Faults = (name: string, pointer?: string) => readonly string[];
 type Shown = { readonly problem?: PageProblem; readonly preview?: Preview };
 
 /** How the headers of an endpoint are typed. */
@@ -42,10 +43,10 @@ export function addEndpointEditPages(dashboard: Hono<DashboardEnv>, dependencies
         title: "Change an endpoint",
         body: html`<h1>Change an endpoint</h1>
           <p>${linkTo("endpoints", id, longText(url))}</p>
-          ${problemBox(problem ?? null)} ${preview === undefined ? "" : previewSection(preview)} ${settingsForm(c, view)}
+          ${problemBox(problem ?? null)} ${preview === undefined ? "" : previewSection(preview)} ${settingsForm(c, view, problem ?? null)}
           <p><a href="${pathOf("endpoints", id)}">Cancel</a></p>`,
       },
-      { status: problem?.status ?? 200 },
+      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
     );
   };
 
@@ -116,7 +117,8 @@ function previewSection({ method, content_type: contentType, body }: Preview): H
   </section>`;
 }
 
-function settingsForm(c: Context<DashboardEnv>, { endpoint }: EndpointView): Html {
+function settingsForm(c: Context<DashboardEnv>, { endpoint }: EndpointView, problem: PageProblem | null): Html {
+  const faults = (name: string, pointer?: string) => faultsOf(problem, name, pointer);
   const path = pathOf("endpoints", endpoint.id);
   return actionForm(c, {
     scope: "endpoints",
@@ -124,7 +126,7 @@ function settingsForm(c: Context<DashboardEnv>, { endpoint }: EndpointView): Htm
     label: "Save",
     more: html`<button type="submit" class="plain" formaction="${`${path}/preview`}">Preview what would be sent</button>`,
     fields: html`<div class="stacked wide">
-      ${contentFields(c, endpoint)}
+      ${contentFields(c, endpoint, faults)}
       ${selectField({
         name: "late",
         label: "An earlier event after a later one was delivered",
@@ -133,6 +135,7 @@ function settingsForm(c: Context<DashboardEnv>, { endpoint }: EndpointView): Htm
           ["drop", "is dropped"],
         ],
         chosen: typedIn(c, "late", endpoint.late),
+        faults: faults("late"),
       })}
       ${checkField({
         name: "v1a",
@@ -146,6 +149,7 @@ function settingsForm(c: Context<DashboardEnv>, { endpoint }: EndpointView): Htm
         hint: "Left as it is if empty.",
         maxLength: 8,
         value: typedIn(c, "max_in_flight", endpoint.maxInFlight === null ? "" : String(endpoint.maxInFlight)),
+        faults: faults("max_in_flight"),
       })}
       ${textField({
         name: "max_per_second",
@@ -153,25 +157,27 @@ function settingsForm(c: Context<DashboardEnv>, { endpoint }: EndpointView): Htm
         hint: "No limit if empty.",
         maxLength: 8,
         value: typedIn(c, "max_per_second", endpoint.maxPerSecond === null ? "" : String(endpoint.maxPerSecond)),
+        faults: faults("max_per_second"),
       })}
-      ${isPortalSession(c) ? "" : headerFields(endpoint.headerNames)}
+      ${isPortalSession(c) ? "" : headerFields(endpoint.headerNames, faults("headers"))}
     </div>`,
   });
 }
 
-function contentFields(c: Context<DashboardEnv>, endpoint: EndpointView["endpoint"]): Html {
+function contentFields(c: Context<DashboardEnv>, endpoint: EndpointView["endpoint"], faults: Faults): Html {
   const template = templateJson(endpoint.request);
   const body = template === null ? "" : typeof template.body === "string" ? template.body : JSON.stringify(template.body, null, 2);
-  return html`${selectField({ name: "format", label: "Format", choices: endpointFormats, chosen: typedIn(c, "format", endpoint.format) })}
+  return html`${selectField({ name: "format", label: "Format", choices: endpointFormats, chosen: typedIn(c, "format", endpoint.format), faults: faults("format") })}
     <fieldset>
       <legend>Template, for the format template</legend>
-      ${selectField({ name: "method", label: "Method", choices: templateMethods, chosen: typedIn(c, "method", template?.method ?? "POST") })}
+      ${selectField({ name: "method", label: "Method", choices: templateMethods, chosen: typedIn(c, "method", template?.method ?? "POST"), faults: faults("method", "/request/method") })}
       ${textField({
         name: "content_type",
         label: "Content type",
         hint: "Of JSON or text. application/json if empty.",
         maxLength: 100,
         value: typedIn(c, "content_type", template?.content_type ?? ""),
+        faults: faults("content_type", "/request/content_type"),
       })}
       ${areaField({
         name: "body",
@@ -179,6 +185,7 @@ function contentFields(c: Context<DashboardEnv>, endpoint: EndpointView["endpoin
         hint: html`JSON, or one text with a content type of text. Strings may hold placeholders, as in
           <code>${"{{data.metadata.lead_id}}"}</code>.`,
         value: typedIn(c, "body", body),
+        faults: faults("body", "/request/body"),
         rows: 8,
       })}
       ${textField({
@@ -187,16 +194,18 @@ function contentFields(c: Context<DashboardEnv>, endpoint: EndpointView["endpoin
         hint: "The newest one of the account if empty, or a made-up one.",
         maxLength: 70,
         value: typedIn(c, "event_id"),
+        faults: faults("event_id"),
       })}
     </fieldset>`;
 }
 
-function headerFields(names: readonly string[]): Html {
+function headerFields(names: readonly string[], faults: readonly string[]): Html {
   return html`${areaField({
     name: "headers",
     label: "Headers, one a line: x-api-key: s3cret",
     hint: html`They replace ${names.length === 0 ? "none: there are none yet" : html`all present ones (<code>${names.join(", ")}</code>)`}.
     Kept as they are if empty. Values are never shown again.`,
+    faults,
   })}
   ${names.length === 0 ? "" : checkField({ name: "no_headers", label: "Remove all headers" })}`;
 }

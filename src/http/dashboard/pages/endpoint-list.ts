@@ -1,4 +1,4 @@
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import { html } from "hono/html";
 import type { EndpointView } from "../../../ports/stores/read-store.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
@@ -8,7 +8,9 @@ import type { CsvList } from "../csv.ts";
 import { endpointJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { badge, csvLink, linkTo, longText, pager, table } from "../elements.ts";
+import { problemBox } from "../forms/shown-again.ts";
 import { page } from "../page.ts";
+import type { PageProblem } from "../page-error.ts";
 import { cursorOnly, readParameters } from "../query.ts";
 import { sentence, timeOf } from "../time.ts";
 
@@ -35,18 +37,32 @@ const csvColumns = [
   "created_at",
 ];
 
-/** Page of endpoints, newest first. */
-export function addEndpointList(dashboard: Hono<DashboardEnv>, { store, clock, endpointMaxInFlight }: HttpDependencies): void {
-  dashboard.get("/endpoints", async (c) => {
-    const { cursor } = readParameters(c, cursorOnly);
-    const { data, nextCursor } = await store.listEndpoints({ accountId: c.get("account").id, limit: pageSize, cursor: cursor ?? null });
-    return page(c, {
+/** Shows the endpoints, newest first. `problem`: what the recovery of all was refused with. */
+export async function showEndpoints(
+  c: Context<DashboardEnv>,
+  { store, clock, endpointMaxInFlight }: HttpDependencies,
+  problem: PageProblem | null = null,
+): Promise<Response> {
+  const { cursor } = readParameters(c, cursorOnly);
+  const { data, nextCursor } = await store.listEndpoints({ accountId: c.get("account").id, limit: pageSize, cursor: cursor ?? null });
+  const nowMs = clock.nowMs();
+  return page(
+    c,
+    {
       title: "Endpoints",
       body: html`<h1>Endpoints</h1>
-        ${endpointTable(data, clock.nowMs(), endpointMaxInFlight, "No endpoints: the first watch or hook that names a URL creates one.")}
-        ${pager(path, {}, { cursor, nextCursor })} ${csvLink(path, {})} ${data.length === 0 ? "" : bulkRecoveryForm(c, clock.nowMs())}`,
-    });
-  });
+        ${problemBox(problem)}
+        ${endpointTable(data, nowMs, endpointMaxInFlight, "No endpoints: the first watch or hook that names a URL creates one.")}
+        ${pager(path, {}, { cursor, nextCursor })} ${csvLink(path, {})} ${data.length === 0 ? "" : bulkRecoveryForm(c, nowMs, problem)}`,
+    },
+    { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+  );
+}
+
+/** Page of endpoints. */
+export function addEndpointList(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
+  const { store, clock, endpointMaxInFlight } = dependencies;
+  dashboard.get("/endpoints", (c) => showEndpoints(c, dependencies));
 
   dashboard.get("/endpoints.csv", (c) => {
     const { cursor } = readParameters(c, cursorOnly);

@@ -16,7 +16,9 @@ import { livePart } from "../live/live-part.ts";
 import { livePath } from "../live/live-path.ts";
 import { recoveryFields } from "../recovery-forms.ts";
 import { isPortalSession } from "../session/scope-guard.ts";
+import { problemBox } from "../forms/shown-again.ts";
 import { page } from "../page.ts";
+import type { PageProblem } from "../page-error.ts";
 import { sentence, timeOf } from "../time.ts";
 
 const deliveriesShown = 10;
@@ -30,22 +32,32 @@ const reasons: Readonly<Record<EndpointReason | "host", string>> = {
   host: `another endpoint on the same host answered ${listPausingStatuses("host")}`,
 };
 
-/** Page of an endpoint: health, pending deliveries, actions. */
-export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, endpointMaxInFlight }: HttpDependencies): void {
-  dashboard.get("/endpoints/:id", async (c) => {
-    const accountId = c.get("account").id;
-    const view = await store.getEndpoint(accountId, c.req.param("id"));
-    if (view === null) throw notFound("endpoint");
-    const { id, url } = view.endpoint;
-    const newest = { accountId, limit: deliveriesShown, cursor: null, endpointId: id, watchId: null, status: null };
-    const { data } = await store.listDeliveries(newest);
-    const nowMs = clock.nowMs();
-    const endpoint = endpointJson(view, nowMs, endpointMaxInFlight);
-    return page(c, {
+/** Page of an endpoint. */
+export function addEndpointPage(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
+  dashboard.get("/endpoints/:id", (c) => showEndpoint(c, dependencies));
+}
+
+/** Shows an endpoint: health, pending deliveries, actions. `problem`: what one of its forms was refused with. */
+export async function showEndpoint(
+  c: Context<DashboardEnv>,
+  { store, clock, endpointMaxInFlight }: HttpDependencies,
+  problem: PageProblem | null = null,
+): Promise<Response> {
+  const accountId = c.get("account").id;
+  const view = await store.getEndpoint(accountId, c.req.param("id") ?? "");
+  if (view === null) throw notFound("endpoint");
+  const { id, url } = view.endpoint;
+  const newest = { accountId, limit: deliveriesShown, cursor: null, endpointId: id, watchId: null, status: null };
+  const { data } = await store.listDeliveries(newest);
+  const nowMs = clock.nowMs();
+  const endpoint = endpointJson(view, nowMs, endpointMaxInFlight);
+  return page(
+    c,
+    {
       title: url,
       live: livePath,
       body: html`<h1>${url}</h1>
-        ${notice(c)}
+        ${notice(c)} ${problemBox(problem)}
         ${livePart(
           "facts",
           html`<p class="lead">${sentence(endpoint.explain, nowMs)}.</p>
@@ -53,15 +65,16 @@ export function addEndpointPage(dashboard: Hono<DashboardEnv>, { store, clock, e
         )}
         ${actions(c, view)}
         <h2>Newest deliveries</h2>
-        ${livePart("deliveries", deliveryTable(data, null, nowMs))}
+        ${livePart("deliveries", deliveryTable(data, nowMs, false))}
         <p>
           <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id })}">All deliveries</a> ·
           <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id, status: "exhausted" })}">exhausted</a> ·
           <a href="${pathWith("/dashboard/deliveries", { endpoint_id: id, status: "failed" })}">failed</a>
         </p>
-        ${recoverForm(c, id, nowMs)}`,
-    });
-  });
+        ${recoverForm(c, id, nowMs, problem)}`,
+    },
+    { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+  );
 }
 
 function endpointFacts(view: EndpointView, endpoint: ReturnType<typeof endpointJson>, nowMs: number): Html {
@@ -121,7 +134,7 @@ function actions(c: Context<DashboardEnv>, { endpoint }: EndpointView): Html | s
     }`;
 }
 
-function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number): Html | string {
+function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number, problem: PageProblem | null): Html | string {
   if (!mayUse(c, "endpoints")) return "";
   return html`<h2>Recover</h2>
     <p>Requeues every exhausted, failed or expired delivery of an event in the span, with a new retry schedule.</p>
@@ -129,6 +142,6 @@ function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number
       scope: "endpoints",
       action: `${pathOf("endpoints", endpointId)}/recover`,
       label: "Recover",
-      fields: recoveryFields(nowMs),
+      fields: recoveryFields(c, nowMs, problem),
     })}`;
 }

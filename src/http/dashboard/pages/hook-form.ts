@@ -15,7 +15,7 @@ import { actionForm } from "../form.ts";
 import { areaField, checkGroup, selectField, textField } from "../forms/controls.ts";
 import { formKeyField, onceFor } from "../forms/form-key.ts";
 import { linesOf, pairsOf, textOf, tickedIn, typedIn } from "../forms/given.ts";
-import { orShownAgain, problemBox } from "../forms/shown-again.ts";
+import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
 import type { PageProblem } from "../page-error.ts";
@@ -36,10 +36,10 @@ function show(c: Context<DashboardEnv>, problem: PageProblem | null = null): Res
       body: html`<h1>Subscribe a hook</h1>
         ${problemBox(problem)}
         <p class="quiet">A hook is sent the events of every call of the account that its filter names, each once.</p>
-        ${hookForm(c)}
+        ${hookForm(c, problem)}
         <p><a href="${listPath}">Cancel</a></p>`,
     },
-    { status: problem?.status ?? 200 },
+    { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
   );
 }
 
@@ -130,20 +130,22 @@ function testOf(verb: string, text: string): unknown {
   return verb === "is" ? text : { prefix: text };
 }
 
-function hookForm(c: Context<DashboardEnv>): Html {
+function hookForm(c: Context<DashboardEnv>, problem: PageProblem | null): Html {
+  const faults = (name: string) => faultsOf(problem, name);
   return actionForm(c, {
     scope: "endpoints",
     action: listPath,
     label: "Subscribe the hook",
     fields: html`${formKeyField()}
       <div class="stacked wide">
-        ${textField({ name: "url", label: "URL", hint: "A public address, https.", required: true, value: typedIn(c, "url") })}
+        ${textField({ name: "url", label: "URL", hint: "A public address, https.", required: true, value: typedIn(c, "url"), faults: faults("url") })}
         ${checkGroup({
           name: "events",
           legend: "Events; every event about a call or watch if none is ticked",
           choices: hookFilterNames.map((name) => [name, name] as const),
           checked: tickedIn(c, "events"),
           areShort: true,
+          faults: faults("events"),
         })}
         ${areaField({
           name: "where",
@@ -151,8 +153,9 @@ function hookForm(c: Context<DashboardEnv>): Html {
           hint: html`Fields are source, status, reason and metadata.&lt;key&gt;: <code>status is failure</code>,
             <code>metadata.team is one of north, south</code>, <code>reason begins with max</code>, <code>source is not default</code>.`,
           value: typedIn(c, "where"),
+          faults: faults("where"),
         })}
-        ${selectField({ name: "format", label: "Format", choices: formats, chosen: typedIn(c, "format", "flat") })}
+        ${selectField({ name: "format", label: "Format", choices: formats, chosen: typedIn(c, "format", "flat"), faults: faults("format") })}
         ${
           isPortalSession(c)
             ? ""
@@ -160,6 +163,7 @@ function hookForm(c: Context<DashboardEnv>): Html {
                 name: "headers",
                 label: "Headers, one a line: x-api-key: s3cret",
                 hint: "For a new endpoint. Values are never shown again.",
+                faults: faults("headers"),
               })}
               ${textField({
                 name: "signing_secret",
@@ -167,6 +171,7 @@ function hookForm(c: Context<DashboardEnv>): Html {
                 hint: "whsec_ and base64 of 24 to 64 bytes. For a new endpoint.",
                 type: "password",
                 maxLength: 120,
+                faults: faults("signing_secret"),
               })}`
         }
       </div>`,

@@ -9,7 +9,7 @@ import type { CsvList } from "../csv.ts";
 import { notFound } from "../../operations/problem.ts";
 import { hookJson } from "../../schemas/json.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
-import { badge, csvLink, linkTo, longText, pager, pathOf, table } from "../elements.ts";
+import { badge, csvLink, heading, linkTo, longText, pager, pathOf, table } from "../elements.ts";
 import { actionForm, mayUse } from "../form.ts";
 import { needsScope } from "../session/scope-guard.ts";
 import { notice, redirectWith } from "../notice.ts";
@@ -29,10 +29,8 @@ export function addHookPages(dashboard: Hono<DashboardEnv>, { registration, stor
     const nowMs = clock.nowMs();
     return page(c, {
       title: "Hooks",
-      body: html`<h1>Hooks</h1>
-        ${notice(c)}
+      body: html`${heading("Hooks", mayUse(c, "endpoints") ? { path: `${path}/new`, label: "Subscribe a hook" } : null)} ${notice(c)}
         <p class="quiet">A hook is sent the transitions that its filter names, of every call of the account.</p>
-        ${mayUse(c, "endpoints") ? html`<p><a href="${`${path}/new`}">Subscribe a hook</a></p>` : ""}
         ${table({
           caption: "Hooks",
           columns: ["URL", "Events", "Endpoint", "Format", "Created", "Action"],

@@ -16,8 +16,8 @@ import { badge, csvLink, definitionList, pager, table } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { checkGroup, textField } from "../forms/controls.ts";
 import { formKeyField, onceFor } from "../forms/form-key.ts";
-import { textOf, tickedIn, timeIn, typedIn } from "../forms/given.ts";
-import { orShownAgain, problemBox } from "../forms/shown-again.ts";
+import { inputTime, textOf, tickedIn, timeIn, typedIn } from "../forms/given.ts";
+import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
 import type { PageProblem } from "../page-error.ts";
@@ -50,9 +50,9 @@ export function addKeyPages(dashboard: Hono<DashboardEnv>, { keys, store, idempo
           <p class="quiet">A session of the dashboard can do what its key can, and ends with it.</p>
           ${keyTable(c, data, clock.nowMs())} ${pager(path, {}, { cursor, nextCursor })} ${csvLink(path, {})}
           <h2>Create a key</h2>
-          ${creationForm(c)}`,
+          ${creationForm(c, problem)}`,
       },
-      { status: problem?.status ?? 200 },
+      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
     );
   };
 
@@ -141,7 +141,8 @@ function revocation(c: Context<DashboardEnv>, { id, name }: { readonly id: strin
   </details>`;
 }
 
-function creationForm(c: Context<DashboardEnv>): Html {
+function creationForm(c: Context<DashboardEnv>, problem: PageProblem | null): Html {
+  const faults = (name: string) => faultsOf(problem, name);
   const own = c.get("key");
   return actionForm(c, {
     scope: "admin",
@@ -149,18 +150,20 @@ function creationForm(c: Context<DashboardEnv>): Html {
     label: "Create the key",
     fields: html`${formKeyField()}
       <div class="stacked">
-        ${textField({ name: "name", label: "Name of the key", maxLength: 100, required: true, value: typedIn(c, "name") })}
+        ${textField({ name: "name", label: "Name of the key", maxLength: 100, required: true, value: typedIn(c, "name"), faults: faults("name") })}
         ${checkGroup({
           name: "scopes",
           legend: "Scopes, at most those of your key",
           choices: sortedScopes(own.scopes).map((scope) => [scope, scopeTexts[scope]] as const),
           checked: tickedIn(c, "scopes", ["read"]),
+          faults: faults("scopes"),
         })}
         ${textField({
           name: "expires_at",
           label: own.expiresAtMs === null ? "End (UTC), none if empty" : "End (UTC), at most that of your key",
           type: "datetime-local",
-          value: typedIn(c, "expires_at", own.expiresAtMs === null ? "" : new Date(own.expiresAtMs).toISOString().slice(0, 16)),
+          value: typedIn(c, "expires_at", own.expiresAtMs === null ? "" : inputTime(own.expiresAtMs)),
+          faults: faults("expires_at"),
         })}
       </div>`,
   });

@@ -7,8 +7,10 @@ import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { sourceJson, watchJson } from "../../schemas/json.ts";
 import { adviceOnSource } from "../hints.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { deliveryTable, urlsOf } from "./delivery-list.ts";
+import { deliveryTable } from "./delivery-list.ts";
 import { badge, definitionList, table, tiles } from "../elements.ts";
+import { defaultSecretPath } from "./default-secret-page.ts";
+import { mayUse } from "../form.ts";
 import { endpointTable } from "./endpoint-list.ts";
 import { findForm } from "../search.ts";
 import { livePart } from "../live/live-part.ts";
@@ -33,7 +35,6 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
       store.listWatches({ accountId: account.id, limit: watchesShown, cursor: null, status: null, callSid: null }),
       activityPictures(dependencies, account.id, range ?? "hour"),
     ]);
-    const urlById = await urlsOf(store, account.id, issues.failures);
     const nowMs = clock.nowMs();
     return page(c, {
       title: "Overview",
@@ -58,7 +59,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
             ${endpointTable(issues.endpoints, nowMs, endpointMaxInFlight, "None: every endpoint that was checked is enabled and its last attempt succeeded.")}
             ${issues.endpointsHidden === 0 ? "" : html`<p class="quiet">And ${issues.endpointsHidden} more.</p>`}
             <h2>Recently failed</h2>
-            ${deliveryTable(issues.failures, urlById, nowMs)}
+            ${deliveryTable(issues.failures, nowMs)}
             <h2>Newest watches</h2>
             ${watchTable(
               watches.data.map((view) => watchJson(view, live, nowMs)),
@@ -71,7 +72,8 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           ["Account", html`<code>${account.id}</code>`],
           ["Public key (v1a)", html`<code>${account.publicKey}</code>`],
           ...accountLimitEntries.map(([name, { unit }]): [string, string] => [`Maximum ${unit}`, limitText(limits[name])]),
-        ])}`,
+        ])}
+        ${mayUse(c, "admin") ? html`<p><a href="${defaultSecretPath}">Set the signing secret of new endpoints</a></p>` : ""}`,
     });
   });
 }

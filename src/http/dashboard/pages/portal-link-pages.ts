@@ -17,7 +17,7 @@ import { actionForm } from "../form.ts";
 import { areaField, selectField } from "../forms/controls.ts";
 import { formKeyField, onceFor } from "../forms/form-key.ts";
 import { linesOf, numberOf, textOf, typedIn } from "../forms/given.ts";
-import { orShownAgain, problemBox } from "../forms/shown-again.ts";
+import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { notice, redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
 import type { PageProblem } from "../page-error.ts";
@@ -55,9 +55,9 @@ export function addPortalLinkPages(dashboard: Hono<DashboardEnv>, dependencies: 
           <p class="quiet">A link opens this account's dashboard once, for a person without a key. It ends with the key that made it.</p>
           ${linkTable(c, data, clock.nowMs())} ${pager(path, {}, { cursor, nextCursor })} ${csvLink(path, {})}
           <h2>Create a link</h2>
-          ${creationForm(c)}`,
+          ${creationForm(c, problem)}`,
       },
-      { status: problem?.status ?? 200 },
+      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
     );
   };
 
@@ -150,7 +150,7 @@ function linkTable(c: Context<DashboardEnv>, links: readonly PortalLink[], nowMs
   });
 }
 
-function creationForm(c: Context<DashboardEnv>): Html {
+function creationForm(c: Context<DashboardEnv>, problem: PageProblem | null): Html {
   return actionForm(c, {
     scope: "admin",
     action: path,
@@ -162,13 +162,21 @@ function creationForm(c: Context<DashboardEnv>): Html {
           label: "What it can do",
           choices: portalRights.map((right) => [right, rightTexts[right]] as const),
           chosen: typedIn(c, "can", "look"),
+          faults: faultsOf(problem, "can"),
         })}
-        ${selectField({ name: "expires_in", label: "How long it lives", choices: spans, chosen: typedIn(c, "expires_in", "3600") })}
+        ${selectField({
+          name: "expires_in",
+          label: "How long it lives",
+          choices: spans,
+          chosen: typedIn(c, "expires_in", "3600"),
+          faults: faultsOf(problem, "expires_in"),
+        })}
         ${areaField({
           name: "frame_ancestors",
           label: "Origins whose pages may frame it, one a line",
           hint: "Only https, as in https://crm.example.com. None if empty.",
           value: typedIn(c, "frame_ancestors"),
+          faults: faultsOf(problem, "frame_ancestors"),
         })}
       </div>`,
   });

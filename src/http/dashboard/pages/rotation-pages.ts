@@ -13,7 +13,7 @@ import { actionForm } from "../form.ts";
 import { selectField, textField } from "../forms/controls.ts";
 import { formKeyField, onceFor } from "../forms/form-key.ts";
 import { numberOf, textOf, typedIn } from "../forms/given.ts";
-import { orShownAgain, problemBox } from "../forms/shown-again.ts";
+import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { page } from "../page.ts";
 import type { PageProblem } from "../page-error.ts";
 import { needsKey, needsScope } from "../session/scope-guard.ts";
@@ -55,6 +55,7 @@ export function addRotationPages(dashboard: Hono<DashboardEnv>, { store, endpoin
                   label: "How long the previous secret signs too",
                   choices: graces,
                   chosen: typedIn(c, "grace_seconds", "86400"),
+                  faults: faultsOf(problem, "grace_seconds"),
                 })}
                 ${textField({
                   name: "signing_secret",
@@ -62,12 +63,13 @@ export function addRotationPages(dashboard: Hono<DashboardEnv>, { store, endpoin
                   hint: "whsec_ and base64 of 24 to 64 bytes.",
                   type: "password",
                   maxLength: 120,
+                  faults: faultsOf(problem, "signing_secret"),
                 })}
               </div>`,
           })}
           <p><a href="${pathOf("endpoints", id)}">Cancel</a></p>`,
       },
-      { status: problem?.status ?? 200 },
+      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
     );
   };
 

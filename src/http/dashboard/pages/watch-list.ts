@@ -8,8 +8,8 @@ import { csvAnswer } from "../csv.ts";
 import type { CsvList } from "../csv.ts";
 import { watchJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, csvLink, linkTo, longText, pager, selectOf, sidText, table } from "../elements.ts";
-import { watchForms } from "../watch-forms.ts";
+import { badge, csvLink, heading, linkTo, longText, pager, selectOf, sidText, table } from "../elements.ts";
+import { mayUse } from "../form.ts";
 import { notice } from "../notice.ts";
 import { livePart } from "../live/live-part.ts";
 import { livePath } from "../live/live-path.ts";
@@ -42,8 +42,7 @@ const csvColumns = [
 ];
 
 /** Page of watches, newest first. */
-export function addWatchList(dashboard: Hono<DashboardEnv>, dependencies: HttpDependencies): void {
-  const { store, live, clock } = dependencies;
+export function addWatchList(dashboard: Hono<DashboardEnv>, { store, live, clock }: HttpDependencies): void {
   dashboard.get("/watches", async (c) => {
     const { status, call_sid: callSid, metadata, cursor } = readParameters(c, querySchema);
     const { data, nextCursor } = await listWatches(store, metadata, {
@@ -57,8 +56,7 @@ export function addWatchList(dashboard: Hono<DashboardEnv>, dependencies: HttpDe
     return page(c, {
       title: "Watches",
       ...(cursor === undefined ? { live: livePath } : {}),
-      body: html`<h1>Watches</h1>
-        ${notice(c)}
+      body: html`${heading("Watches", mayUse(c, "watch") ? { path: `${path}/new`, label: "Register a watch" } : null)} ${notice(c)}
         <form method="get" action="${path}" class="filter">
           <div>
             <label for="call_sid">Call SID</label>
@@ -82,7 +80,7 @@ export function addWatchList(dashboard: Hono<DashboardEnv>, dependencies: HttpDe
           ),
         )}
         ${pager(path, { status, call_sid: callSid, metadata }, { cursor, nextCursor })}
-        ${csvLink(path, { status, call_sid: callSid, metadata })} ${watchForms(c, dependencies)}`,
+        ${csvLink(path, { status, call_sid: callSid, metadata })}`,
     });
   });
 

@@ -56,7 +56,14 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
           html`<p class="lead">${sentence(watch.explain, nowMs)}.</p>
             ${watchFacts(watch, nowMs)}`,
         )}
-        ${mayUse(c, "watch") ? html`<div class="actions"><a href="${`${path}/delete`}">Delete this watch</a></div>` : ""}
+        ${
+          mayUse(c, "watch")
+            ? html`<div class="actions">
+                ${watch.status === "active" ? html`<a href="${`${path}/edit`}">Change this watch</a>` : ""}
+                <a href="${`${path}/delete`}">Delete this watch</a>
+              </div>`
+            : ""
+        }
         <h2>Timeline</h2>
         ${livePart("timeline", callPicture(events, view.watch, nowMs))}
         <h2>Events</h2>

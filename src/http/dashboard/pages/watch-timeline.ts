@@ -6,22 +6,20 @@ import { attemptJson, deliveryJson } from "../../schemas/json.ts";
 import { adviceOn } from "../hints.ts";
 import { attemptLine } from "./attempts.ts";
 import type { Html } from "../dashboard-env.ts";
-import { urlsOf } from "./delivery-list.ts";
 import { badge, linkTo, longText } from "../elements.ts";
 import { sentence, timeOf } from "../time.ts";
 
 /** Number of events shown on a page. A watch has at most 50 events and an ending. */
 const eventsPerPage = 60;
-/** Number of deliveries whose attempts are shown. Further deliveries are shown as links. */
-const deliveriesInDetail = 60;
+/** Number of deliveries that are shown, of an event at most and about of all events: an account may have a hundred hooks. */
+const deliveriesOfEvent = 10;
+const deliveriesInDetail = 24;
 const attemptsShown = 3;
 
 type DeliveryDetail = NonNullable<Awaited<ReturnType<ReadStore["getDelivery"]>>>;
 export type Timeline = {
   readonly events: readonly EventView[];
   readonly detailById: ReadonlyMap<string, DeliveryDetail>;
-  /** URLs of the endpoints of these deliveries. */
-  readonly urlById: ReadonlyMap<string, string>;
   readonly nextCursor: string | null;
 };
 
@@ -32,33 +30,31 @@ export async function readTimeline(
 ): Promise<Timeline | null> {
   const events = await store.listWatchEvents({ accountId, watchId, limit: eventsPerPage, cursor });
   if (events === null) return null;
-  const ids = events.data.flatMap(({ deliveries }) => deliveries.map(({ id }) => id)).slice(0, deliveriesInDetail);
+  const ofEach = shownOfEach(events.data);
+  const ids = events.data.flatMap(({ deliveries }) => deliveries.slice(0, ofEach).map(({ id }) => id)).slice(0, deliveriesInDetail);
   const found = await Promise.all(ids.map((id) => store.getDelivery(accountId, id)));
   const details = found.filter((detail) => detail !== null);
   return {
     events: events.data,
     detailById: new Map(details.map((detail) => [detail.view.delivery.id, detail])),
-    urlById: await urlsOf(
-      store,
-      accountId,
-      details.map(({ view }) => view),
-    ),
     nextCursor: events.nextCursor,
   };
 }
 
-export function timeline({ events, ...read }: Timeline, nowMs: number): Html {
+/** Returns the number of deliveries that are shown of each event. */
+function shownOfEach(events: readonly EventView[]): number {
+  return Math.min(deliveriesOfEvent, Math.max(1, Math.floor(deliveriesInDetail / Math.max(1, events.length))));
+}
+
+export function timeline({ events, detailById }: Timeline, nowMs: number): Html {
   if (events.length === 0) return html`<p class="quiet">No event yet: no status of the call was seen.</p>`;
   return html`<ol class="cards">
-    ${events.map((view) => eventItem(view, read, nowMs))}
+    ${events.map((view) => eventItem(view, detailById, shownOfEach(events), nowMs))}
   </ol>`;
 }
 
-function eventItem(
-  { event, deliveries }: EventView,
-  { detailById, urlById }: Pick<Timeline, "detailById" | "urlById">,
-  nowMs: number,
-): Html {
+function eventItem({ event, deliveries }: EventView, detailById: Timeline["detailById"], shown: number, nowMs: number): Html {
+  const hidden = deliveries.length - shown;
   return html`<li>
     <div class="line">
       <h3>${event.type}</h3>
@@ -69,8 +65,9 @@ function eventItem(
       deliveries.length === 0
         ? html`<p class="quiet">No webhook was sent: no filter matches this event, or the call has no callback URL and no hook.</p>`
         : html`<ul class="cards">
-            ${deliveries.map((delivery) => deliveryItem(delivery, detailById.get(delivery.id) ?? null, urlById, nowMs))}
-          </ul>`
+              ${deliveries.slice(0, shown).map((delivery) => deliveryItem(delivery, detailById.get(delivery.id) ?? null, nowMs))}
+            </ul>
+            ${hidden <= 0 ? "" : html`<p class="quiet">And ${hidden} more: ${linkTo("events", event.id, "the page of the event")} has them all.</p>`}`
     }
   </li>`;
 }
@@ -85,12 +82,7 @@ function factsOf({ data }: EventView["event"]): Html | "" {
   return html`<span class="quiet">no. ${data.sequence}</span> ${data.status === null ? "" : badge(data.status)} ${happened}`;
 }
 
-function deliveryItem(
-  delivery: EventView["deliveries"][number],
-  detail: DeliveryDetail | null,
-  urlById: ReadonlyMap<string, string>,
-  nowMs: number,
-): Html {
+function deliveryItem(delivery: EventView["deliveries"][number], detail: DeliveryDetail | null, nowMs: number): Html {
   if (detail === null)
     return html`<li>
       <div class="line">${badge(delivery.status)} ${linkTo("deliveries", delivery.id)} ${delivery.attemptCount} attempts</div>
@@ -103,8 +95,7 @@ function deliveryItem(
     <div class="line">
       ${badge(json.status)} <span>${sentence(json.explain, nowMs)}</span>
       <span class="quiet"
-        >to ${linkTo("endpoints", json.endpoint_id, longText(urlById.get(json.endpoint_id) ?? json.endpoint_id))} ·
-        ${linkTo("deliveries", json.id, "details")}</span
+        >to ${linkTo("endpoints", json.endpoint_id, longText(detail.view.endpointUrl))} · ${linkTo("deliveries", json.id, "details")}</span
       >
     </div>
     ${hidden === 0 ? "" : html`<p class="quiet">${hidden} earlier attempts are on the page of the delivery.</p>`}

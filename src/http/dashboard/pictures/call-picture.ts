@@ -116,7 +116,7 @@ type Lane = {
   readonly waits: readonly { readonly fromMs: number; readonly toMs: number | null }[];
 };
 
-function lanesOf({ events, detailById, urlById }: Timeline): readonly Lane[] {
+function lanesOf({ events, detailById }: Timeline): readonly Lane[] {
   const deliveries = events.flatMap(({ event, deliveries }) =>
     deliveries.flatMap(({ id, endpointId }) => {
       const detail = detailById.get(id);
@@ -125,7 +125,7 @@ function lanesOf({ events, detailById, urlById }: Timeline): readonly Lane[] {
   );
   return [...Map.groupBy(deliveries, ({ endpointId }) => endpointId)].map(([endpointId, group]) => ({
     endpointId,
-    url: urlById.get(endpointId) ?? endpointId,
+    url: group[0]?.detail.view.endpointUrl ?? endpointId,
     attempts: group.flatMap(({ detail }) => detail.attempts),
     waits: group.map(({ fromMs, detail }) => ({ fromMs, toMs: detail.view.delivery.settledAtMs })),
   }));

@@ -22,10 +22,10 @@ const deliveredWithinMs = 5000;
 const seenWithinMs = 10_000;
 
 /** Returns what was late of the events of a watch, in their order. */
-export function lateOf({ events, detailById, urlById }: Timeline, nowMs: number): readonly Late[] {
+export function lateOf({ events, detailById }: Timeline, nowMs: number): readonly Late[] {
   return events.flatMap(({ event, deliveries }) => {
     const seen = "watchId" in event.data ? seenLate(event.type, event.data.observedAtMs, event.data.observedAfterMs) : [];
-    const delivered = deliveries.flatMap(({ id, endpointId, status }): readonly Late[] => {
+    const delivered = deliveries.flatMap(({ id, status }): readonly Late[] => {
       const detail = detailById.get(id);
       if (detail === undefined || status === "canceled") return [];
       const { settledAtMs } = detail.view.delivery;
@@ -35,7 +35,7 @@ export function lateOf({ events, detailById, urlById }: Timeline, nowMs: number)
         {
           subject: event.type,
           deliveryId: id,
-          url: urlById.get(endpointId) ?? endpointId,
+          url: detail.view.endpointUrl,
           state: status,
           lateMs,
           reason: deliveryJson(detail.view, nowMs).explain,

@@ -14,6 +14,10 @@ type Row = {
   readonly dueMs: number;
 };
 
+const ofDefault = (rows: readonly Row[]) => rows.filter(({ source }) => source === "default");
+/** Whether two instances have half of the calls each. */
+const isShared = (rows: readonly Row[]) => rows.length === 2 && rows.every(({ calls, rate }) => calls === 12 && rate > 0);
+
 /** The rows of the list of instances, as the operator's page of one of them has it. */
 async function instancesOn({ send }: Client, key: string): Promise<readonly Row[]> {
   const headers = { authorization: `Bearer ${key}` };

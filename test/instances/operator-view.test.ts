@@ -31,9 +31,6 @@ async function instancesOn({ send }: Client, key: string): Promise<readonly Row[
   });
 }
 
-const ofDefault = (rows: readonly Row[]) => rows.filter(({ source }) => source === "default");
-const isShared = (rows: readonly Row[]) => rows.length === 2 && rows.every(({ calls, rate }) => calls === 12 && rate > 0);
-
 test("the operator's view of each of two instances shows the shares and queue ages of both", { timeout: 120_000 }, async () => {
   const database = await TestPostgres.create();
   onTestFinished(() => database.dispose());

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { apiKey } from "../harness/service/environment.ts";
 import { startService } from "../harness/service/service.ts";
-import { complaintsOf } from "./page-inspection.ts";
+import { axeComplaintsOf, complaintsOf } from "./page-inspection.ts";
 import { Visitor } from "./visitor.ts";
 
 const rows = `[...document.querySelectorAll("#reference .opblock-summary")].map((row) => row.querySelector(".opblock-summary-method").innerText + " " + row.querySelector("[data-path]").dataset.path)`;
@@ -43,6 +43,29 @@ test(
     expect([...new Set(hosts)].toSorted()).toEqual(["data:", url]);
     await visitor.page.setViewport({ width: 360, height: 800 });
     expect(await visitor.evaluate("document.documentElement.scrollWidth")).toBe(360);
+  },
+);
+
+test(
+  "axe finds nothing serious in the reference, closed and with an operation, a model and the keys open",
+  { timeout: 120_000 },
+  async () => {
+    const { url } = await startService();
+    const visitor = await Visitor.arrive(url);
+    await visitor.page.setViewport({ width: 1280, height: 900 });
+    await visitor.open("/docs");
+    await visitor.page.waitForSelector("#reference .opblock");
+    expect(await axeComplaintsOf(visitor)).toEqual([]);
+    await visitor.page.click("#operations-Watches-createWatch .opblock-summary-control");
+    await visitor.page.locator("#operations-Watches-createWatch .try-out__btn").click();
+    await visitor.page.locator("#operations-Watches-createWatch .execute").click();
+    await visitor.page.waitForSelector("#operations-Watches-createWatch .live-responses-table");
+    await visitor.page.click("#operations-Watches-getWatch .opblock-summary-control");
+    await visitor.page.waitForSelector("#operations-Watches-getWatch .responses-table");
+    expect(await axeComplaintsOf(visitor)).toEqual([]);
+    await visitor.page.click("#reference .authorize");
+    await visitor.page.waitForSelector("#auth-bearer-value");
+    expect(await axeComplaintsOf(visitor)).toEqual([]);
   },
 );
 

@@ -41,6 +41,10 @@ const axeOptions = {
   dark: { runOnly: { type: "rule", values: ["color-contrast", "link-in-text-block"] } },
 };
 
+/** Waits until the page has noticed another scheme, and its colours have changed. */
+const hasSettled = `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+  .then(() => Promise.all(document.getAnimations().map(({ finished }) => finished.catch(() => undefined))))`;
+
 /** Controls that can be seen and that the Tab key does not reach, or reaches out of order. */
 const unreachable = `[...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")]
   .filter((control) => control.checkVisibility() && control.tabIndex !== 0)
@@ -79,15 +83,29 @@ export async function complaintsOf(visitor: Visitor): Promise<readonly string[]>
   }
   for (const word of await visitor.evaluate<readonly string[]>(turnedWords)) complaints.push(`turned round: ${word}`);
   for (const control of await visitor.evaluate<readonly string[]>(unreachable)) complaints.push(`out of reach of the keyboard: ${control}`);
-  // It runs through the debugger, so that no policy of the page keeps it out.
-  await visitor.evaluate(axe.source);
+  complaints.push(...(await axeComplaintsOf(visitor, axeOptions)));
   for (const value of ["light", "dark"] as const) {
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value }]);
-    for (const fault of await visitor.evaluate<readonly string[]>(axeFaults(axeOptions[value])))
-      complaints.push(`axe when it is ${value}: ${fault}`);
     for (const text of await visitor.evaluate<readonly string[]>(faintText)) complaints.push(`faint when it is ${value}: ${text}`);
   }
   return [...complaints, ...visitor.faults.splice(0)];
+}
+
+/** Lists what axe finds on the current page that is serious or critical, in the light and in the dark. */
+export async function axeComplaintsOf(
+  visitor: Visitor,
+  options: Readonly<Record<"light" | "dark", object>> = { light: {}, dark: {} },
+): Promise<readonly string[]> {
+  const complaints: string[] = [];
+  // It runs through the debugger, so that no policy of the page keeps it out.
+  await visitor.evaluate(axe.source);
+  for (const value of ["light", "dark"] as const) {
+    await visitor.page.emulateMediaFeatures([{ name: "prefers-color-scheme", value }]);
+    await visitor.evaluate(hasSettled);
+    const faults = await visitor.evaluate<readonly string[]>(axeFaults(options[value]));
+    complaints.push(...faults.map((fault) => `axe when it is ${value}: ${fault}`));
+  }
+  return complaints;
 }
 
 function nodesOf(node: SerializedAXNode | null): readonly SerializedAXNode[] {

@@ -14,6 +14,10 @@ type Row = {
   readonly dueMs: number;
 };
 
+const ofDefault = (rows: readonly Row[]) => rows.filter(({ source }) => source === "default");
+/** Whether two instances have half of the calls each. */
+const isShared = (rows: readonly Row[]) => rows.length === 2 && rows.every(({ calls, rate }) => calls === 12 && rate > 0);
+
 /** The rows of the list of instances, as the operator's page of one of them has it. */
 async function instancesOn({ send }: Client, key: string): Promise<readonly Row[]> {
   const headers = { authorization: `Bearer ${key}` };
@@ -41,10 +45,8 @@ test("the operator's view of each of two instances shows the shares and queue ag
       const call_sid = simulator.trigger({ scenario: [{ atMs: 0, status: "queued" }] });
       expect((await client.post("/v1/watches", { call_sid, callback_url: null })).status).toBe(201);
     }
-  const ofDefault = (rows: readonly Row[]) => rows.filter(({ source }) => source === "default");
   const both = () => Promise.all([a, b].map(async ({ client }) => ofDefault(await instancesOn(client, key))));
   // Both pages, each with both instances.
-  const isShared = (rows: readonly Row[]) => rows.length === 2 && rows.every(({ calls, rate }) => calls === 12 && rate > 0);
   await eventually(both, (pages) => pages.every(isShared), 60_000);
   // A source that is not polled: what is due waits at both.
   simulator.fault({ kind: "status", statusCode: 401 });

@@ -154,11 +154,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const apiKey = env.text("RINGBACK_API_KEY");
   if (apiKey !== null && (apiKey.length < apiKeyMinLength || !/^[\x21-\x7e]+$/.test(apiKey)))
     env.fault("RINGBACK_API_KEY", `must be at least ${apiKeyMinLength} visible ASCII characters`);
-  const encryptionKeys = env.text("RINGBACK_ENCRYPTION_KEY");
+  const encryptionKeys = readEncryptionKeys(env);
   if (database.kind === "postgres" && encryptionKeys === null)
     env.fault("RINGBACK_ENCRYPTION_KEY", "is required with Postgres, the same for every instance: 32 bytes in base64");
-  const parsedKeys = encryptionKeys === null ? null : parseEncryptionKeys(encryptionKeys);
-  if (parsedKeys?.kind === "invalid") env.fault("RINGBACK_ENCRYPTION_KEY", parsedKeys.detail);
   const secrets = { apiKey, encryptionKeys, postgresUrl, upstreamCredential: credential };
   env.checkNames();
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config, secrets };
@@ -176,7 +174,7 @@ export function readStoreConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): { readonly kind: "config"; readonly config: StoreConfig } | { readonly kind: "invalid"; readonly faults: readonly string[] } {
   const env = new EnvironmentReader(environment);
-  const config = { ...readDatabase(env), encryptionKeys: env.text("RINGBACK_ENCRYPTION_KEY") };
+  const config = { ...readDatabase(env), encryptionKeys: readEncryptionKeys(env) };
   // A misspelt DATABASE_URL would lead a command to the default database.
   env.checkNames();
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config };
@@ -194,6 +192,14 @@ export function readVariable(name: string, environment: Readonly<Record<string, 
 export function readVersion(): string {
   const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
   return manifest.version;
+}
+
+/** Reads the keys as they are given; `null` if there are none. Whether they fit the database is known once that is open. */
+function readEncryptionKeys(env: EnvironmentReader): string | null {
+  const keys = env.text("RINGBACK_ENCRYPTION_KEY");
+  const parsed = keys === null ? null : parseEncryptionKeys(keys);
+  if (parsed?.kind === "invalid") env.fault("RINGBACK_ENCRYPTION_KEY", parsed.detail);
+  return keys;
 }
 
 function readDatabase(env: EnvironmentReader): { readonly database: Config["database"]; readonly postgresUrl: string | null } {

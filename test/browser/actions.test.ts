@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { accountOnShow, arrivedSid, givenUpSid } from "./account-on-show.ts";
+import { complaintsOf } from "./page-inspection.ts";
 import type { Visitor } from "./visitor.ts";
 
 type Account = Awaited<ReturnType<typeof accountOnShow>>;
@@ -87,8 +88,15 @@ test("a sandbox call is placed, and a watch is registered", async () => {
   expect(await visitor.press("button", "Place the sandbox call")).toMatch(/OUT-sandbox-slow-.*The call was placed and is watched\./s);
   expect(await account.client.list("/v1/placings")).toMatchObject([{ source: "sandbox", state: "placed" }, { state: "unknown" }]);
   await visitor.press("link", "Watches");
-  await visitor.fill("SID of the call", arrivedSid);
+  await visitor.press("link", "Register a watch");
+  await visitor.fill("SID of the call", "OUT arrived");
   await visitor.fill("Metadata, one pair a line: lead_id=00Q5g000", "lead_id=1\nteam=a=b");
+  // Refused, it is shown again with the fault beside its field and with what was typed.
+  await visitor.press("button", "Register the watch");
+  expect(visitor.faults.splice(0)).toEqual(["422 POST /dashboard/watches"]);
+  expect(await visitor.evaluate("document.querySelector('#call_sid_fault').innerText.length > 0")).toBe(true);
+  expect(await complaintsOf(visitor)).toEqual([]);
+  await visitor.fill("SID of the call", arrivedSid);
   expect(await visitor.press("button", "Register the watch")).toContain("The call is watched.");
   expect(await account.read(`/v1${visitor.path.replace("/dashboard", "").split("?")[0] ?? ""}`)).toMatchObject({
     call_sid: arrivedSid,

@@ -58,8 +58,10 @@ test(
       "post /dashboard/portal-links",
       "post /dashboard/portal-links/ptl/revoke",
       "post /dashboard/sign-out",
+      "post /dashboard/signing-secret",
       "post /dashboard/watches",
       "post /dashboard/watches/wch/delete",
+      "post /dashboard/watches/wch/edit",
     ]);
     const operator = await account.signInAsOperator();
     const seen = await crawl(operator, "/dashboard/operator", async (path) => {

@@ -82,6 +82,25 @@ test("the settings of an endpoint are previewed and changed, its secret is rotat
   expect(visitor.faults).toEqual([]);
 });
 
+test("a watch is changed, and the account is given a signing secret", async () => {
+  const account = await accountOnShow();
+  const visitor = await account.signIn();
+  await visitor.open(`/dashboard/watches/${account.givenUp.id}`);
+  await visitor.press("link", "Change this watch");
+  await visitor.fill("Metadata, one pair a line: lead_id=00Q5g000", "team=north\nlead_id=8");
+  expect(await visitor.press("button", "Save")).toContain("The watch was changed");
+  expect(await account.read(`/v1/watches/${account.givenUp.id}`)).toMatchObject({ metadata: { team: "north", lead_id: "8" } });
+  await visitor.press("link", "Overview");
+  await visitor.press("link", "Set the signing secret of new endpoints");
+  expect(await visitor.press("button", "Set the signing secret")).toContain("it is shown only here");
+  const secret = await shownOnce(visitor);
+  expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]+=*$/);
+  await visitor.page.reload();
+  expect(await shownOnce(visitor)).toBe(secret);
+  expect(await account.client.list("/v1/audit?action=account.secret_set")).toHaveLength(1);
+  expect(visitor.faults).toEqual([]);
+});
+
 test("a hook with a condition is subscribed, and all failing endpoints are recovered", async () => {
   const account = await accountOnShow();
   const visitor = await account.signIn();

@@ -43,6 +43,22 @@ test("a page can be paused, and says when its session has ended", async () => {
   expect(new Set(visitor.faults.splice(0))).toEqual(new Set(["401 GET /dashboard/watches"]));
 });
 
+test("the operator's view shows what happens without being loaded again", async () => {
+  const account = await accountOnShow();
+  const visitor = await account.signInAsOperator();
+  await expect.poll(() => stateOf(visitor), waitMs).toBe("Live");
+  await visitor.evaluate(mark);
+  const watched = async () => Number(/Active watches\s+(\d+)/.exec(await visitor.text())?.[1]);
+  const before = await watched();
+  await account.client.post("/v1/watches", { call_sid: "OUT-sandbox-slow-operator", source: "sandbox", callback_url: null });
+  await expect.poll(watched, waitMs).toBe(before + 1);
+  await visitor.press("link", "Accounts");
+  await expect.poll(() => stateOf(visitor), waitMs).toBe("Live");
+  await visitor.press("link", "default");
+  await expect.poll(() => stateOf(visitor), waitMs).toBe("Live");
+  expect(visitor.faults).toEqual([]);
+});
+
 test("a page without a script shows the same and offers to reload itself", async () => {
   const account = await accountOnShow();
   const visitor = await account.signIn();

@@ -24,7 +24,7 @@ footer{color:var(--quiet);font-size:.85rem;border-top:1px solid var(--line);marg
 h1{font-size:1.45rem;line-height:1.25;margin:1rem 0 .5rem;overflow-wrap:anywhere}
 h2{font-size:1.1rem;margin:2rem 0 .5rem}
 h3{font-size:1rem;margin:0;overflow-wrap:anywhere}
-p{margin:.4rem 0;max-width:46rem}
+p{margin:.4rem 0;max-width:52rem}
 .lead{font-size:1.05rem}
 .lead::first-letter{text-transform:uppercase}
 .quiet{color:var(--quiet)}
@@ -47,10 +47,11 @@ dd{margin:0;overflow-wrap:anywhere;min-width:0}
 .tiles div{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.5rem 1rem;flex:1 1 9rem}
 .tiles dd{font-size:1.35rem;font-weight:600;margin:0}
 .tiles .ago{font-weight:400}
-.title-sid{font-size:clamp(.8rem,3.6vw,1.45rem)}
+.title-sid{font-size:clamp(.72rem,3.2vw,1.45rem)}
+dd .sid{font-size:min(1rem,3.7vw)}
 .picture{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.7rem 1rem}
 .picture h3{margin-top:.8rem}
-.lane{display:grid;grid-template-columns:10rem minmax(0,1fr);gap:.8rem;align-items:center;margin:.3rem 0}
+.lane{display:grid;grid-template-columns:15rem minmax(0,1fr);gap:.8rem;align-items:center;margin:.3rem 0}
 .lane>svg{width:100%;height:1.5rem;display:block;overflow:visible}
 .lane .times{margin-left:0;flex-wrap:wrap}
 .cut{display:block;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
@@ -72,6 +73,7 @@ path.wait{stroke:var(--quiet);stroke-width:1}
 .plot svg{flex:1;min-width:0;height:8rem;display:block;overflow:visible}
 .scale{display:flex;flex-direction:column;justify-content:space-between;text-align:right;flex:0 0 3.2rem}
 .scale,.times,.legend{font-size:.8rem;color:var(--quiet)}
+.times .ago{font-size:inherit}
 .times{display:flex;justify-content:space-between;margin-left:3.7rem}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.1rem 1rem;padding:0;margin:.3rem 0 .3rem 3.7rem}
 .legend li::before{content:"";display:inline-block;width:1.4rem;border-top:3px solid var(--link);vertical-align:middle;margin-right:.4rem}
@@ -136,8 +138,8 @@ a.button{display:inline-block;background:var(--button);color:var(--on-button);bo
 button.plain{background:var(--card);color:var(--link)}
 button.danger{background:var(--bad);border-color:var(--bad);color:var(--card)}
 @media (max-width:78rem){table .sid{max-width:14rem}}
-@media (max-width:75rem){
-.live{float:none;justify-content:flex-end;margin:0}
+@media (min-width:60rem){dl:not(.tiles){grid-template-columns:minmax(8rem,max-content) minmax(0,1fr) minmax(8rem,max-content) minmax(0,1fr)}}
+@media (max-width:74.9rem){
 .badge{max-width:100%}
 thead{position:absolute;left:-999rem}
 table,tbody,tr,td,tbody th{display:block}
@@ -152,10 +154,14 @@ table .long{min-width:0}
 table .sid{max-width:100%;font-size:min(.85rem,3.3vw)}
 tbody th::before{display:none}
 td:has(.sid){display:block}
+}
+@media (max-width:45rem){
+.live{float:none;justify-content:flex-end;margin:0}
 .lane{grid-template-columns:minmax(0,1fr);gap:.1rem}
 .filter>div,.filter input,.filter select{width:100%}
 dl{grid-template-columns:1fr;gap:0}
 dd{margin-bottom:.5rem}
-.who{margin-left:0}
+.who{font-size:.85rem;gap:.5rem}
+.who button{min-height:0;padding:.2rem .5rem}
 }
 `.replaceAll("\n", "");

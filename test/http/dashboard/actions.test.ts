@@ -162,7 +162,7 @@ test("a watch is deleted after a question, and erased only when that was asked f
   const { watch } = await watchOf(send, target.url);
   expect(linksOf((await get(watch)).text)).toContain(`${watch}/delete`);
   const question = await get(`${watch}/delete`);
-  expect(said(question)).toContain("Delete the watch of OUT-sandbox-slow-1?");
+  expect(said(question)).toMatch(/Delete this watch\?\s+OUT-sandbox-slow-1/);
   expect(question.text).toContain('<label for="purge">');
   expect(said(await carryOut(`${watch}/delete`))).toMatch(/The watch was deleted.* canceled deleted/);
   expect(said(await carryOut(`${watch}/delete`, { purge: "true" }))).toContain("The watch was erased with its events.");

@@ -11,7 +11,7 @@ import { attemptJson, deliveryJson } from "../../schemas/json.ts";
 import { adviceOn } from "../hints.ts";
 import { attemptItem } from "./attempts.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, definitionList, linkTo, longText, pathOf, preformatted, withCode, withVisibleMarks } from "../elements.ts";
+import { badge, definitionList, linkTo, longText, pathOf, preformatted, sidText, withCode, withVisibleMarks } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { needsScope } from "../session/scope-guard.ts";
 import { notice, redirectWith } from "../notice.ts";
@@ -53,7 +53,9 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
                 ["Event (webhook-id)", html`<code>${delivery.event_id}</code>`],
                 [
                   "Call",
-                  delivery.watch_id === null || delivery.call_sid === null ? null : linkTo("watches", delivery.watch_id, delivery.call_sid),
+                  delivery.watch_id === null || delivery.call_sid === null
+                    ? null
+                    : linkTo("watches", delivery.watch_id, sidText(delivery.call_sid)),
                 ],
                 ["Endpoint", linkTo("endpoints", delivery.endpoint_id, longText(found.view.endpointUrl))],
                 ["Attempts", delivery.attempt_count],

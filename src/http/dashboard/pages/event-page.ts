@@ -5,7 +5,7 @@ import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { eventJson } from "../../schemas/json.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
-import { badge, definitionList, linkTo, preformatted, table, withVisibleMarks } from "../elements.ts";
+import { badge, definitionList, linkTo, preformatted, sidText, table, withVisibleMarks } from "../elements.ts";
 import { livePart } from "../live/live-part.ts";
 import { livePath } from "../live/live-path.ts";
 import { page } from "../page.ts";
@@ -30,7 +30,7 @@ export function addEventPage(dashboard: Hono<DashboardEnv>, { store, clock }: Ht
       body: html`<h1>${event.type}</h1>
         ${definitionList([
           ["Event (webhook-id)", html`<code>${event.id}</code>`],
-          ["Call", watchId === null || callSid === null ? callSid : linkTo("watches", watchId, callSid)],
+          ["Call", watchId === null || callSid === null ? callSid : linkTo("watches", watchId, sidText(callSid))],
           ["Endpoint", endpointId === null ? null : linkTo("endpoints", endpointId)],
           ["Source", data.source],
           ["Status", status === null ? null : badge(status)],

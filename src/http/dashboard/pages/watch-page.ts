@@ -7,7 +7,7 @@ import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
 import { watchJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, definitionList, linkTo, pager, pathOf, pathWith } from "../elements.ts";
+import { badge, definitionList, linkTo, pager, pathOf, pathWith, sidText } from "../elements.ts";
 import { actionForm, mayUse } from "../form.ts";
 import { needsScope } from "../session/scope-guard.ts";
 import { notice, redirectWith } from "../notice.ts";
@@ -76,7 +76,8 @@ export function addWatchPages(dashboard: Hono<DashboardEnv>, dependencies: HttpD
     const path = pathOf("watches", watch.id);
     return page(c, {
       title: `Delete ${watch.call_sid}`,
-      body: html`<h1>Delete the watch of ${watch.call_sid}?</h1>
+      body: html`<h1>Delete this watch?</h1>
+        <p>${linkTo("watches", watch.id, sidText(watch.call_sid))}</p>
         <p>Nothing more is sent for it, and pending deliveries are canceled. An attempt that is in flight may still arrive.</p>
         ${actionForm(c, {
           scope: "watch",

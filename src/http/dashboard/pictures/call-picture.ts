@@ -40,7 +40,7 @@ export function callPicture(timeline: Timeline, times: WatchTimes, nowMs: number
     ${lanes.map(
       ({ endpointId, url, attempts, waits }) =>
         html`<div class="lane">
-          ${linkTo("endpoints", endpointId, html`<span class="cut">${url}</span>`)}
+          ${linkTo("endpoints", endpointId, html`<span class="cut">${url.replace(/^https?:\/\//, "")}</span>`)}
           ${svg(
             `${attempts.length} attempts`,
             waits.map(({ fromMs, toMs }) => `<path class="wait" d="M${x(fromMs)} ${height / 2}H${x(toMs ?? endMs)}"/>`).join("") +

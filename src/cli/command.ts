@@ -84,7 +84,8 @@ function parse(args: readonly string[], options: ParseArgsOptionsConfig) {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
     if (error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"))
-      throw new UsageError(error.message);
+      // Some have a hint in lines of their own.
+      throw new UsageError(error.message.replaceAll("\n", " "));
     throw error;
   }
 }

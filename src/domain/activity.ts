@@ -23,9 +23,13 @@ export function bucketOf(durationMs: number): number {
   return bucket === -1 ? durationBoundsMs.length : bucket;
 }
 
-/** Returns the kind of an attempt that ended. Everything but a delivery is a failure, deferrals too. */
-export function kindOfAttempt(decision: AttemptDecision, sinceWrittenMs: number): number {
-  return decision === "delivered" ? activityKinds.delivered + bucketOf(sinceWrittenMs) : activityKinds.failed;
+/**
+ * Returns the kind of an attempt that ended. Everything but a delivery is a failure, deferrals too. `null` for the repeat of a
+ * delivery that had arrived: its time says nothing of how webhooks arrive.
+ */
+export function kindOfAttempt(decision: AttemptDecision, sinceWrittenMs: number, hadArrived = false): number | null {
+  if (decision !== "delivered") return activityKinds.failed;
+  return hadArrived ? null : activityKinds.delivered + bucketOf(sinceWrittenMs);
 }
 
 /** Returns the kind of an event; `null` if it is no transition of a call. */

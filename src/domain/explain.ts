@@ -3,6 +3,7 @@ import type { CallProgress, CallStatus } from "./calls/call.ts";
 import type { DeliveryState } from "./deliveries/delivery.ts";
 import type { Endpoint, EndpointReason, EndpointState } from "./deliveries/endpoint.ts";
 import { isoTime } from "./events/payload.ts";
+import { maxDeadlineWaitMs } from "./calls/watch.ts";
 import type { Watch } from "./calls/watch.ts";
 
 type Pausable = { readonly state: EndpointState; readonly reason: EndpointReason | null; readonly pausedUntilMs: number | null };
@@ -92,19 +93,23 @@ export function explainEndpoint(input: EndpointExplainInput): string {
 }
 
 function explainPolling({ watch, call, progress, nowMs }: WatchExplainInput): string {
-  const until = `until ${isoTime(watch.expiresAtMs)}`;
+  const isOverdue = nowMs >= watch.expiresAtMs;
+  const until = `until ${isoTime(isOverdue ? watch.expiresAtMs + maxDeadlineWaitMs : watch.expiresAtMs)}`;
+  const lastPoll = "for the poll that ends the watch";
   switch (progress?.problem) {
     case "source_suspended":
-      return `waiting for the source, which is suspended, to answer again, then for the call to go on, ${until}`;
+      return `waiting for the source, which is suspended, to answer again, then ${isOverdue ? lastPoll : "for the call to go on"}, ${until}`;
     case "upstream_errors":
-      return `waiting for the upstream to answer again (polled with backoff), ${until}`;
+      return `waiting for the upstream to answer again (polled with backoff)${isOverdue ? `, then ${lastPoll}` : ""}, ${until}`;
     case "not_found_yet":
+      if (isOverdue) break;
       return `waiting for the upstream to know the call, ${until}`;
     case "source_slowed":
     case null:
     case undefined:
       break;
   }
+  if (isOverdue) return `waiting ${lastPoll}, ${until}`;
   if (call.status === null) return "waiting for the first poll of the call";
   const next = progress?.nextPollAtMs ?? null;
   const poll = next === null || next <= nowMs ? "" : `, next poll at ${isoTime(next)}`;

@@ -1,10 +1,12 @@
-/** Token bucket of `ratePerSecond`. Its capacity is the tokens of one second, but at least one. Times are monotonic milliseconds. */
+/** Token bucket of `ratePerSecond`. Its capacity is the tokens of `burstMs`, but at least one. Times are monotonic milliseconds. */
 export class TokenBucket {
+  readonly #burstMs: number;
   #ratePerSecond: number;
   #tokens: number;
   #filledAtMs: number;
 
-  constructor(ratePerSecond: number, nowMs: number) {
+  constructor(ratePerSecond: number, nowMs: number, burstMs = 1000) {
+    this.#burstMs = burstMs;
     this.#ratePerSecond = ratePerSecond;
     this.#tokens = this.#capacity;
     this.#filledAtMs = nowMs;
@@ -55,7 +57,7 @@ export class TokenBucket {
   }
 
   get #capacity(): number {
-    return Math.max(1, this.#ratePerSecond);
+    return Math.max(1, (this.#ratePerSecond * this.#burstMs) / 1000);
   }
 
   #fill(nowMs: number): void {

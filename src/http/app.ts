@@ -1,6 +1,6 @@
 import { stackOf } from "../domain/error-text.ts";
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Context, Hono } from "hono";
+import type { Context, Hono, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { getPath } from "hono/utils/url";
 import { addAccountRoutes } from "./routes/account.ts";
@@ -58,7 +58,7 @@ export function createApp(dependencies: HttpDependencies): OpenAPIHono<Env> {
     );
   });
   const limitAccount = limitRate(dependencies);
-  app.use("/v1/*", notCached, refuseOptions, authenticate(dependencies), limitAccount);
+  app.use("/v1/*", notCached, refuseOptions, authenticate(dependencies), limitAccount, refuseShadowed(app));
 
   addWatchRoutes(app, dependencies);
   addEventRoutes(app, dependencies);
@@ -118,8 +118,31 @@ function templateOf(c: Context): string {
   return template.endsWith("*") ? "unknown" : template;
 }
 
+/**
+ * Refuses a method that a path without parameters does not have. Such a path takes precedence over a template that matches it as
+ * well (OpenAPI 3.1, section 4.8.8.1), whose handler would take the last part for an id.
+ */
+function refuseShadowed(app: OpenAPIHono<Env>): MiddlewareHandler<Env> {
+  // The routes are added after this middleware.
+  let methodsByPath: ReadonlyMap<string, ReadonlySet<string>> | null = null;
+  return (c, next) => {
+    methodsByPath ??= methodsByLiteralPath(app);
+    const methods = methodsByPath.get(c.req.path);
+    const method = c.req.method === "HEAD" ? "GET" : c.req.method;
+    return methods === undefined || methods.has(method) ? next() : Promise.resolve(c.notFound());
+  };
+}
+
+function methodsByLiteralPath(app: OpenAPIHono<Env>): ReadonlyMap<string, ReadonlySet<string>> {
+  const literal = app.routes.filter(({ method, path }) => method !== "ALL" && !path.includes(":") && !path.includes("*"));
+  const byPath = Map.groupBy(literal, ({ path }) => path);
+  return new Map([...byPath].map(([path, routes]) => [path, new Set(routes.map(({ method }) => method))]));
+}
+
 function allowedMethods(app: OpenAPIHono<Env>, path: string): readonly string[] {
-  const methods = routesAt(app, path).map((route) => route.method);
+  const routes = routesAt(app, path);
+  const literal = routes.filter((route) => route.path === path);
+  const methods = (literal.length > 0 ? literal : routes).map((route) => route.method);
   return [...new Set(methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])))];
 }
 

@@ -7,6 +7,8 @@ export type WebhookRequest = {
   /** URL as serialised by the WHATWG URL parser, without fragment. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Values among the headers that are secret. No outcome repeats them, also if the answer does. */
+  readonly secretValues?: readonly string[];
   /** Body. It is sent byte for byte as UTF-8, because the signature covers it. */
   readonly body: string;
   /** Deadline of the whole exchange: connect, TLS, head and body. */

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseAllowList } from "../domain/webhooks/address.ts";
+import { isListenHost, parseAllowList, parseUrlHost } from "../domain/webhooks/address.ts";
 import { parseSchedule } from "../domain/deliveries/retry-policy.ts";
 import {
   agentIdFault,
@@ -16,6 +16,7 @@ import {
 import type { SourceSettings } from "../domain/sources/source-settings.ts";
 import { parseMapEntry } from "../domain/sources/status-map.ts";
 import type { StatusMapChanges } from "../domain/sources/status-map.ts";
+import { parseEncryptionKeys } from "../adapters/sealing/secret-box.ts";
 import { tlsParameterFault } from "../adapters/postgres/connection/connection-string.ts";
 import { upstreamKinds } from "../adapters/upstream/kinds.ts";
 import type { UpstreamKind } from "../ports/upstream-kind.ts";
@@ -100,7 +101,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const env = new EnvironmentReader(environment);
   const { source, credential } = readSource(env);
   const allowHttp = env.flag("CALLBACK_ALLOW_HTTP", false);
-  const host = env.text("HOST") ?? "0.0.0.0";
+  const host = readHost(env, "HOST") ?? "0.0.0.0";
   const intervalMinMs = env.integer("POLL_INTERVAL_MIN_MS", 2000, 10, dayMs);
   const intervalMaxMs = env.integer("POLL_INTERVAL_MAX_MS", 5000, 10, dayMs);
   if (intervalMaxMs < intervalMinMs)
@@ -113,7 +114,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     version: readVersion(),
     database,
     api: { port, host, publicUrl: readPublicUrl(env) },
-    metrics: { port: metricsPort, host: env.text("METRICS_HOST") ?? host },
+    metrics: { port: metricsPort, host: readHost(env, "METRICS_HOST") ?? host },
     source,
     polling: {
       intervalMinMs,
@@ -153,7 +154,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const apiKey = env.text("RINGBACK_API_KEY");
   if (apiKey !== null && (apiKey.length < apiKeyMinLength || !/^[\x21-\x7e]+$/.test(apiKey)))
     env.fault("RINGBACK_API_KEY", `must be at least ${apiKeyMinLength} visible ASCII characters`);
-  const encryptionKeys = env.text("RINGBACK_ENCRYPTION_KEY");
+  const encryptionKeys = readEncryptionKeys(env);
   if (database.kind === "postgres" && encryptionKeys === null)
     env.fault("RINGBACK_ENCRYPTION_KEY", "is required with Postgres, the same for every instance: 32 bytes in base64");
   const secrets = { apiKey, encryptionKeys, postgresUrl, upstreamCredential: credential };
@@ -173,7 +174,7 @@ export function readStoreConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): { readonly kind: "config"; readonly config: StoreConfig } | { readonly kind: "invalid"; readonly faults: readonly string[] } {
   const env = new EnvironmentReader(environment);
-  const config = { ...readDatabase(env), encryptionKeys: env.text("RINGBACK_ENCRYPTION_KEY") };
+  const config = { ...readDatabase(env), encryptionKeys: readEncryptionKeys(env) };
   // A misspelt DATABASE_URL would lead a command to the default database.
   env.checkNames();
   return env.faults.length > 0 ? { kind: "invalid", faults: env.faults } : { kind: "config", config };
@@ -191,6 +192,14 @@ export function readVariable(name: string, environment: Readonly<Record<string, 
 export function readVersion(): string {
   const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
   return manifest.version;
+}
+
+/** Reads the keys as they are given; `null` if there are none. Whether they fit the database is known once that is open. */
+function readEncryptionKeys(env: EnvironmentReader): string | null {
+  const keys = env.text("RINGBACK_ENCRYPTION_KEY");
+  const parsed = keys === null ? null : parseEncryptionKeys(keys);
+  if (parsed?.kind === "invalid") env.fault("RINGBACK_ENCRYPTION_KEY", parsed.detail);
+  return keys;
 }
 
 function readDatabase(env: EnvironmentReader): { readonly database: Config["database"]; readonly postgresUrl: string | null } {
@@ -297,14 +306,21 @@ function readPublicUrl(env: EnvironmentReader): string | null {
   return url.href;
 }
 
+/** Reads an address or a name to listen on; `null` if it is unset. */
+function readHost(env: EnvironmentReader, name: "HOST" | "METRICS_HOST"): string | null {
+  const host = env.text(name);
+  if (host !== null && !isListenHost(host)) env.fault(name, "must be an address or a host name, without scheme, port or brackets");
+  return host;
+}
+
 function readHostRateLimits(env: EnvironmentReader): ReadonlyMap<string, number> {
   const limits = new Map<string, number>();
   for (const entry of env.list("HOST_RATE_LIMITS") ?? ["hooks.zapier.com=25"]) {
-    const match = /^([a-z0-9.-]+)=(\d+(?:\.\d+)?)$/i.exec(entry);
-    const rate = Number(match?.[2]);
-    if (match?.[1] === undefined || !(rate > 0))
+    const match = /^([^=]+)=(\d+(?:\.\d+)?)$/.exec(entry);
+    const [host, rate] = [parseUrlHost(match?.[1] ?? ""), Number(match?.[2])];
+    if (host === null || !(rate > 0))
       env.fault("HOST_RATE_LIMITS", "must be host=webhooks per second, comma-separated, as in hooks.zapier.com=25");
-    else limits.set(match[1].toLowerCase().replace(/\.$/, ""), rate);
+    else limits.set(host, rate);
   }
   return limits;
 }
@@ -320,7 +336,8 @@ function readPorts(env: EnvironmentReader, fallback: readonly number[]): readonl
   const entries = env.list("CALLBACK_PORTS");
   if (entries === null) return fallback;
   const ports = entries.map((entry) => (/^\d{1,5}$/.test(entry) ? Number(entry) : Number.NaN));
-  if (!ports.every((port) => port >= 1 && port <= 65535)) env.fault("CALLBACK_PORTS", "must be ports from 1 to 65535, comma-separated");
+  if (ports.length === 0 || !ports.every((port) => port >= 1 && port <= 65535))
+    env.fault("CALLBACK_PORTS", "must be ports from 1 to 65535, comma-separated");
   return ports;
 }
 

@@ -14,7 +14,7 @@ import type { LeaseTimes } from "../engine/instances/membership.ts";
 import { createApp } from "../http/app.ts";
 import { createMetricsApp } from "../http/routes/metrics.ts";
 import { listen } from "../http/server/server.ts";
-import type { Listening } from "../http/server/server.ts";
+import type { Fetchable, Listening } from "../http/server/server.ts";
 import { answerWaiting } from "../http/server/starting-app.ts";
 import { openKeyring } from "./open-keyring.ts";
 import type { Keyring } from "./open-keyring.ts";
@@ -65,8 +65,11 @@ export async function createService(config: Config, secrets: Secrets, overrides:
   if (isShared && config.delivery.timeoutMs > attemptMaxMs)
     throw new StartupError(`DELIVERY_TIMEOUT_MS: must be at most ${attemptMaxMs} with Postgres, within the lease of an instance`);
   // The start waits for a shared database; meanwhile the health check answers.
-  let answer: (request: Request) => Response | Promise<Response> = answerWaiting;
-  const waiting = isShared ? await setBy("PORT, HOST", listen({ fetch: (request) => answer(request) }, config.api)) : null;
+  let answer: Fetchable["fetch"] = answerWaiting;
+  // The bindings name the connection: routes read the body from it, within its limit, and the address of its peer.
+  const waiting = isShared
+    ? await setBy("PORT, HOST", listen({ fetch: (request, bindings) => answer(request, bindings) }, config.api))
+    : null;
   stack.defer(() => waiting?.close(0));
   const onCommitted = (durationMs: number) => metrics.committed(durationMs);
   const opening = openStore({ config, secrets, policy, logger, clock: overrides.clock ?? null, signal, onCommitted });
@@ -124,7 +127,7 @@ export async function createService(config: Config, secrets: Secrets, overrides:
     publicUrl: config.api.publicUrl,
     version: config.version,
   });
-  answer = (request) => app.fetch(request);
+  answer = app.fetch;
   const api = waiting ?? (await setBy("PORT, HOST", listen(app, config.api)));
   stack.defer(() => api.close(0));
   ownPorts.push(...[api, metricsServer].filter((server): server is Listening => server !== null).map((server) => server.port));

@@ -155,6 +155,7 @@ export class Outbound implements AsyncDisposable {
       polledAtMs: null,
       restartsEndedCall: false,
       quotas: { maxActiveWatches: 0, maxWatchesPerCall: 0, maxEndpoints: 0, maxHooks: 0 },
+      by: null,
       placing: null,
     };
   }

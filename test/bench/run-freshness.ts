@@ -5,6 +5,7 @@ import { stationaryMixes } from "./freshness/mixes.ts";
 import type { Mix } from "./freshness/mixes.ts";
 import { closedFormOptimum, numericOptimum } from "./freshness/optimum.ts";
 import type { OptimalDelays } from "./freshness/optimum.ts";
+import { runRunningFreshness } from "./freshness/running-service.ts";
 import { simulate } from "./freshness/simulate.ts";
 import type { SimulatedRun } from "./freshness/simulate.ts";
 
@@ -21,8 +22,11 @@ type Row = {
 };
 type Case = Pick<SimulatedRun, "calls" | "mixAfter" | "warmUpChanges" | "measuredChanges"> & { readonly name: string; readonly mix: Mix };
 
-/** Simulates the schedules on known mixes and prints their delays. Resolves with whether every value is finite. */
-export async function runFreshness({ isShort }: { readonly isShort: boolean }): Promise<boolean> {
+/**
+ * Simulates the schedules on known mixes and prints their delays; with `isRunning`, measures running services beside it, which
+ * takes ten minutes. Resolves with whether every value is finite.
+ */
+export async function runFreshness({ isShort, isRunning }: { readonly isShort: boolean; readonly isRunning: boolean }): Promise<boolean> {
   const [changes, measured] = isShort ? [500, 500] : [2000, 4000];
   const stationary = (calls: number) =>
     Object.entries(stationaryMixes).map(([name, mix]) => ({
@@ -39,7 +43,11 @@ export async function runFreshness({ isShort }: { readonly isShort: boolean }): 
   );
   console.log(`\n${table(rows)}\n`);
   console.log(`Seconds from a change to the poll that observes it: mean / p50 / p95 / p99. ${pollsPerSecond} polls/s at most.`);
-  return Promise.resolve(printFigures(rows.flatMap(figuresOf)));
+  const areFinite = printFigures(rows.flatMap(figuresOf));
+  if (!isRunning) return areFinite;
+  const simulated = rows.find(({ name, calls }) => name === "40 % at 28 s" && calls === 2000);
+  const simulatedRatio = simulated === undefined ? Number.NaN : simulated.learned.mean / simulated.even.mean;
+  return (await runRunningFreshness({ warmUpChanges: 2 * changes, measuredChanges: measured, simulatedRatio })) && areFinite;
 }
 
 /** A mix that changes in the middle: new calls end sharply where most were long before. */

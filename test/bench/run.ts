@@ -9,7 +9,8 @@ import { runReaders } from "./run-readers.ts";
 
 // `npm run bench` measures the figures, `-- peers` the same job done by others, `-- growth` more calls and rows,
 // `-- readers` what an event costs for each waiting reader,
-// `-- neighbours` an account beside others that burden the service, `-- freshness` (simulated, in seconds) how late changes are observed.
+// `-- neighbours` an account beside others that burden the service, `-- freshness` (simulated, in seconds) how late changes are observed,
+// `-- freshness --running` by running services too.
 // `-- --short` only shows that everything can still be measured, in a minute or two.
 // `--rounds` and `--kills` shorten a run of peers, growth or neighbours. `--only` is a regular expression for the attacks and stores of neighbours.
 
@@ -18,6 +19,7 @@ const { values, positionals } = parseArgs({
     short: { type: "boolean", default: false },
     rounds: { type: "string", default: "5" },
     kills: { type: "string", default: "10" },
+    running: { type: "boolean", default: false },
     only: { type: "string", default: "" },
   },
   allowPositionals: true,
@@ -28,7 +30,7 @@ const suites = new Map<string, () => Promise<boolean>>([
   ["figures", async () => (await runFigures(values.short)) && (!values.short || (await runPeers({ isShort: true, rounds, kills })))],
   ["peers", () => runPeers({ isShort: values.short, rounds, kills })],
   ["growth", () => runGrowth({ isShort: values.short, rounds })],
-  ["freshness", () => runFreshness({ isShort: values.short })],
+  ["freshness", () => runFreshness({ isShort: values.short, isRunning: values.running })],
   ["readers", () => runReaders({ isShort: values.short })],
   ["neighbours", () => runNeighbours({ isShort: values.short, rounds, only: values.only })],
 ]);

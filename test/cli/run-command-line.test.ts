@@ -288,3 +288,10 @@ test("watch without a service there fails with one line", async () => {
   expect(code).toBe(1);
   expect(error.trim().split("\n")).toHaveLength(1);
 });
+
+test("wrong usage is one line, also where the parser has a hint", async () => {
+  const errors: string[] = [];
+  const terminal = { out: () => {}, error: (line: string) => void errors.push(line), signal: AbortSignal.abort() };
+  expect(await runCommandLine(["account", "set", "acme", "--place-per-minute", "-1"], terminal)).toBe(2);
+  expect(errors).toEqual([expect.stringMatching(/^ringback account set: Option '--place-per-minute' argument is ambiguous\..+$/)]);
+});

@@ -206,6 +206,22 @@ export function accountsSuite(backend: StoreBackend): void {
       expect(await world.store.revokeKey({ by: null, keyId: "key_unknown", accountId: null, nowMs: startMs })).toBeNull();
     });
 
+    it("are not made by a key that was revoked, also where an instance has not seen it yet", async () => {
+      const world = await open();
+      const { account } = await create(world, "acme");
+      const own = keyDraft(account.id, "own");
+      await world.store.createKey(own);
+      const madeBy = (fingerprint: string) =>
+        world.store.createKey({
+          ...keyDraft(account.id, fingerprint),
+          by: { kind: "key", id: own.id, name: "own", address: null, forwardedFor: null },
+        });
+      expect(await madeBy("before")).toEqual({ kind: "created" });
+      await world.store.revokeKey({ by: null, keyId: own.id, accountId: account.id, nowMs: startMs });
+      expect(await madeBy("after")).toEqual({ kind: "revoked" });
+      expect(await world.store.findAccountByKey(["after"], account.id)).toBeNull();
+    });
+
     it("keep their scopes and their end, and those of the operator have no account", async () => {
       const world = await open();
       const { account } = await create(world, "acme");

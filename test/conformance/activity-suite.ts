@@ -51,6 +51,24 @@ export function activitySuite(backend: StoreBackend): void {
       expect(spans).toHaveLength(61);
     });
 
+    it("counts a webhook that had arrived only once, however often it is sent again", async () => {
+      const world = await open();
+      await world.watch("OUT-1");
+      const job = only((await world.see("OUT-1", "queued")).jobs);
+      await world.record(job);
+      world.pass(10 * minute);
+      const { id: accountId } = await world.account();
+      const again = async () =>
+        expectKind(await world.store.claimManualRetry({ by: null, accountId, deliveryId: job.deliveryId, nowMs: world.nowMs }), "claimed")
+          .job;
+      await world.record(await again());
+      // Its latency is that of the first time.
+      expect(await totals(world)).toEqual([1, 1, 0]);
+      world.pass(2 * second);
+      await world.record(await again(), answered(500));
+      expect(await totals(world)).toEqual([1, 1, 1]);
+    });
+
     it("counts an event for each watch, for the account of the watch", async () => {
       const world = await open();
       await world.watch("OUT-1");

@@ -49,6 +49,28 @@ export function auditSuite(backend: StoreBackend): void {
       expect(await actionsOf(world)).toEqual(["hook.created", "hook.deleted"]);
     });
 
+    it("has a row when a watch or a hook enables the disabled endpoint that it names, and none when it was enabled", async () => {
+      const world = await open();
+      const { view } = await world.watch("OUT-1", { url, by });
+      const { accountId, endpointId } = view.watch;
+      const disable = () =>
+        world.store.patchEndpoint({ accountId, endpointId: endpointId ?? "", patch: { state: "disabled" }, by: null, nowMs: world.nowMs });
+      const enabled = { action: "endpoint.changed", target: { kind: "endpoint", id: endpointId }, actor: by };
+      await world.watch("OUT-2", { url, by });
+      expect(await rowsOf(world)).toEqual([]);
+      await disable();
+      await world.watch("OUT-3", { url, by });
+      await world.watch("OUT-4", { url, by });
+      await disable();
+      await world.hook(url, { by });
+      const rows = await rowsOf(world);
+      expect(rows).toMatchObject([enabled, enabled, { action: "hook.created" }]);
+      expect(rows.slice(0, 2).map(({ detail }) => JSON.parse(detail) as unknown)).toEqual([
+        { changed: ["state"], state: "enabled" },
+        { changed: ["state"], state: "enabled" },
+      ]);
+    });
+
     it("says what of an endpoint changed, never the value of a header", async () => {
       const world = await open();
       const { view } = await world.watch("OUT-1", { url });

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { commandLine as by } from "../../src/domain/audit.ts";
 import { newId } from "../../src/domain/ids.ts";
 import { keyScopes } from "../../src/domain/secrets/key-scopes.ts";
+import { maxEndedSessions } from "../../src/ports/stores/session-store.ts";
 import type { PortalLinkDraft } from "../../src/ports/stores/portal-store.ts";
 import { day, hour, startMs } from "../harness/store-drafts.ts";
 import type { OpenWorld, StoreBackend } from "./store-backend.ts";
@@ -53,6 +54,44 @@ export function portalSuite(backend: StoreBackend): void {
         [later, null],
         [linkId, startMs],
       ]);
+    });
+
+    it("and sessions of keys end when their user signs out, until they would have expired", async () => {
+      const world = await open();
+      const keyId = await keyOf(world);
+      const { id: linkId, accountId } = await linkOf(world, keyId);
+      expect(await world.store.usePortalLink({ linkId, accountId, sessionHash: "hash", nowMs: world.nowMs })).toBe(true);
+      const sessionHash = async () => (await world.store.findPortalLink(linkId, world.nowMs))?.sessionHash;
+      expect([await sessionHash(), await world.store.isSessionEnded("hash")]).toEqual(["hash", false]);
+      for (const hash of ["hash", "hash", "another"])
+        await world.store.endSession({ sessionHash: hash, keyId, expiresAtMs: world.nowMs + hour });
+      expect([await sessionHash(), await world.store.isSessionEnded("hash"), await world.store.isSessionEnded("third")]).toEqual([
+        null,
+        true,
+        false,
+      ]);
+      const clean = () => world.store.deleteExpired({ beforeMs: world.nowMs - 30 * day, nowMs: world.nowMs, limit: 1 });
+      world.pass(hour - 1);
+      expect(await clean()).toEqual({ deleted: 0, more: false });
+      world.pass(1);
+      expect([await clean(), await clean(), await clean()]).toEqual([
+        { deleted: 1, more: true },
+        { deleted: 1, more: true },
+        { deleted: 0, more: false },
+      ]);
+      expect(await world.store.isSessionEnded("hash")).toBe(false);
+    });
+
+    it("and sessions that ended are kept for a thousand of a key, those that would have lasted longest", async () => {
+      const world = await open();
+      const [keyId, other] = [await keyOf(world), await keyOf(world)];
+      await world.store.endSession({ sessionHash: "of another", keyId: other, expiresAtMs: world.nowMs });
+      for (let n = 0; n <= maxEndedSessions; n++)
+        await world.store.endSession({ sessionHash: `hash ${n}`, keyId, expiresAtMs: world.nowMs + n });
+      const ended = await Promise.all(
+        ["of another", "hash 0", "hash 1", `hash ${maxEndedSessions}`].map((hash) => world.store.isSessionEnded(hash)),
+      );
+      expect(ended).toEqual([true, false, true, true]);
     });
 
     it("are used once, and end at their time", async () => {

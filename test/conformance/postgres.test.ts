@@ -1,11 +1,17 @@
 import { afterAll } from "vitest";
+import { endKeptSessionsOf, keepSessions } from "../harness/postgres/kept-sessions.ts";
 import { TestPostgres } from "../harness/postgres/postgres-database.ts";
 import { storeSuite } from "./store-suite.ts";
 
 /** Every connection plans its statements, so that each more costs more than it saves. Races need two. */
 const connections = { poolSize: 3 };
 const free: TestPostgres[] = [];
-afterAll(() => Promise.all(free.map((database) => database.dispose())));
+const keepNone = keepSessions();
+afterAll(async () => {
+  keepNone();
+  for (const { url } of free) await endKeptSessionsOf(url);
+  await Promise.all(free.map((database) => database.dispose()));
+});
 
 storeSuite({
   name: "postgres",

@@ -18,7 +18,7 @@ const key = "try-ringback-locally-0001";
 /** Commands that other tests run, or that need what no test has. Each begins as written here. */
 const elsewhere: readonly { readonly command: string; readonly reason: string; readonly provenBy?: string }[] = [
   { command: "npm ci", reason: "installs this repository", provenBy: ".ci/run" },
-  { command: "npm run demo", reason: "takes 13 s", provenBy: "test/e2e/demo.test.ts" },
+  { command: "npm run demo", reason: "takes 13 s", provenBy: "test/e2e/demo.rounds.ts" },
   { command: "npm run --silent ringback -- listen", reason: "runs until it is stopped", provenBy: "test/docs/first-webhook.test.ts" },
   { command: "npm run --silent ringback -- simulate", reason: "runs until it is stopped", provenBy: "test/simulator" },
   {

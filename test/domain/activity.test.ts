@@ -38,7 +38,7 @@ test("spans cover the whole range, also where nothing happened, and add up", () 
   const counts = [
     { atMs: at, kind: activityKinds.failed, n: 2 },
     { atMs: at, kind: activityKinds.transition, n: 1 },
-    { atMs: at + 2 * minute, kind: kindOfAttempt("delivered", 120), n: 3 },
+    { atMs: at + 2 * minute, kind: kindOfAttempt("delivered", 120) ?? 0, n: 3 },
     { atMs: at + 2 * minute, kind: activityKinds.delayed + bucketOf(2000), n: 4 },
   ];
   const spans = spansOf(counts, { sinceMs: at, untilMs: at + 3 * minute, stepMs: minute });

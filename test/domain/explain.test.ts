@@ -12,6 +12,7 @@ const disabled = { state: "disabled", reason: "failing", pausedUntilMs: null } a
 
 describe("explainWatch", () => {
   const active = { status: "active", endReason: null, expiresAtMs: nowMs + 86_400_000, endedAtMs: null } as const;
+  const late = { ...active, expiresAtMs: nowMs - 60_000 } as const;
   const unseen = { status: null, reason: "", details: null, terminal: false, observedAtMs: null, lastGoodPollAtMs: null };
   const calling = { ...unseen, status: "calling", observedAtMs: nowMs, lastGoodPollAtMs: nowMs };
   const until = "until 2026-11-25T12:00:00.000Z";
@@ -40,6 +41,17 @@ describe("explainWatch", () => {
     [
       `waiting for the source, which is suspended, to answer again, then for the call to go on, ${until}`,
       { progress: polled("source_suspended") },
+    ],
+    // After the deadline the watch waits for one more poll, two hours at most.
+    ["waiting for the poll that ends the watch, until 2026-11-24T13:59:00.000Z", { watch: late }],
+    ["waiting for the poll that ends the watch, until 2026-11-24T13:59:00.000Z", { watch: late, call: calling, progress: polled(null) }],
+    [
+      "waiting for the source, which is suspended, to answer again, then for the poll that ends the watch, until 2026-11-24T13:59:00.000Z",
+      { watch: late, progress: polled("source_suspended") },
+    ],
+    [
+      "waiting for the upstream to answer again (polled with backoff), then for the poll that ends the watch, until 2026-11-24T13:59:00.000Z",
+      { watch: late, call: calling, progress: polled("upstream_errors") },
     ],
     [
       `waiting for the call to leave "calling", ${until}; 2 webhooks are still pending, until the endpoint is enabled again (disabled after nothing but failures)`,

@@ -110,6 +110,16 @@ test("every changing route, form and command leaves its row, and no row holds wh
           ids["delivery"] = await failedDelivery(service, ids["endpoint"]);
         },
       },
+      {
+        name: "that enables its endpoint",
+        actions: ["endpoint.changed", "endpoint.changed"],
+        run: async () => {
+          const watch = { source: "sandbox", callback_url: `${receiver.url}/enabled`, events: ["call.failure"] };
+          const { body } = await send("POST", "/v1/watches", { call_sid: "OUT-sandbox-slow-4", ...watch });
+          await send("PATCH", `/v1/endpoints/${String(body["endpoint_id"])}`, { state: "disabled" });
+          await send("POST", "/v1/watches", { call_sid: "OUT-sandbox-slow-5", ...watch });
+        },
+      },
     ],
     createWatches: [
       {
@@ -272,6 +282,7 @@ test("every changing route, form and command leaves its row, and no row holds wh
     "/dashboard/endpoints/:id/edit": [
       { name: "settings", actions: ["endpoint.changed"], run: () => submit(`${endpointOfForm()}/edit`, settings) },
       { name: "repeat", actions: [], run: () => submit(`${endpointOfForm()}/edit`, settings) },
+      { name: "hand-made, without its fields", actions: [], run: () => submit(`${endpointOfForm()}/edit`) },
     ],
     "/dashboard/endpoints/:id/rotate": twice(() => `${endpointOfForm()}/rotate`, "endpoint.secret_rotated", {
       grace_seconds: "0",

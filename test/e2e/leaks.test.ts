@@ -1,5 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { readFile, readdir } from "node:fs/promises";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { request } from "undici";
 import { expect, onTestFinished, test } from "vitest";
@@ -7,7 +10,7 @@ import { startReceiver } from "../../src/cli/receiver/receiver.ts";
 import { freePort } from "../../src/cli/demo/service-process.ts";
 import { apiKey, fastPolling } from "../harness/service/environment.ts";
 import { eventually } from "../harness/service/eventually.ts";
-import { startService } from "../harness/service/service.ts";
+import { startService, temporaryFolder } from "../harness/service/service.ts";
 import type { CreatedKey } from "../harness/service/service.ts";
 import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
@@ -188,4 +191,35 @@ test("no secret lies in the clear on disk, in logs or in metrics, nor do these h
   expect(metrics.includes('ringback_source_state{source="crm",state=')).toBe(true);
   expect({ secrets: found(scraped, secrets), confidential: found(scraped, confidential) }).toEqual({ secrets: [], confidential: [] });
   expect(/OUT-|https?:\/\/|\b(?:acc|wch|ep|evt|dlv|hk|key|src)_[0-9A-Z]\w*/.exec(metrics)?.[0] ?? null).toBeNull();
+});
+
+test("a header value that the receiver repeats is neither shown nor stored in the clear", async () => {
+  const receiver = createServer(({ headers, method }, response) => response.end(JSON.stringify({ method, ...headers })));
+  await once(receiver.listen(0, "127.0.0.1"), "listening");
+  onTestFinished(() => void receiver.close());
+  const folder = await temporaryFolder();
+  const service = await startService({ database: { url: `sqlite:${join(folder, "ringback.db")}` } });
+  const { port } = receiver.address() as AddressInfo;
+  const secrets = { "header value": "header-value-one", "token of a gateway": "token-of-a-gateway" };
+  const registered = await service.client.post("/v1/watches", {
+    call_sid: "OUT-sandbox-slow-echo",
+    source: "sandbox",
+    callback_url: `http://127.0.0.1:${port}/`,
+    headers: { "x-gate": "header-value-one", authorization: "Bearer token-of-a-gateway" },
+  });
+  expect(registered.status).toBe(201);
+  const [delivery] = await eventually(
+    () => service.client.list<{ id: string; status: string }>("/v1/deliveries"),
+    ([newest]) => newest?.status === "delivered",
+  );
+  const { body } = await service.client.get(`/v1/deliveries/${delivery?.id}`);
+  const [attempt] = body["attempts"] as readonly { readonly response_excerpt: string }[];
+  expect(JSON.parse(attempt?.response_excerpt ?? "")).toMatchObject({
+    method: "POST",
+    "x-gate": "[header value]",
+    authorization: "[header value]",
+    "webhook-id": body["event_id"],
+  });
+  await service.stop();
+  for (const name of await readdir(folder)) expect([name, found(await readFile(join(folder, name)), secrets)]).toEqual([name, []]);
 });

@@ -67,3 +67,15 @@ test("its life reaches the receiver", async () => {
   expect((await place(client, "k", { callback_url: `${receiver.url}/hook` })).status).toBe(201);
   await expect.poll(() => receiver.deliveries.length, { timeout: 10_000 }).toBeGreaterThan(0);
 });
+
+test("a call that nests without end, or has a key that a copy would lose, is refused where it is", async () => {
+  const { client } = await startService();
+  const place = async (call: string) => {
+    const body = `{"source":"sandbox","callback_url":null,"call":${call}}`;
+    const answer = await client.post("/v1/calls", body, { "idempotency-key": "odd" });
+    return [answer.status, answer.body["detail"]];
+  };
+  expect(await place(`{"scenario":${"[".repeat(5000)}${"]".repeat(5000)}}`)).toEqual([422, "the body: must be nested at most 128 deep"]);
+  expect(await place('{"scenario":"success","__proto__":{}}')).toEqual([422, "/call/__proto__: cannot be a key"]);
+  expect(await place('{"scenario":"success","a":{"__proto__":{}}}')).toEqual([422, "/call/a/__proto__: cannot be a key"]);
+});

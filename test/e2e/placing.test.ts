@@ -64,6 +64,22 @@ describe.each(["sqlite-file", "postgres"] as const)("a call of an upstream (%s)"
     expect(await client.list("/v1/sources")).toContainEqual(expect.objectContaining({ name: "default", reason: null }));
   });
 
+  test("is refused without the credential of the source, which the upstream may repeat", async () => {
+    const { upstream, client } = await placingService(database, { POLYAI_AUTH_TOKEN: "credential-of-the-operator" });
+    upstream.answer((response, request) =>
+      answering(403, { error: "forbidden", key: request.headers["x-polyai-auth-token"], type: request.headers["content-type"] })(
+        response,
+        request,
+      ),
+    );
+    const refused = await place(client, "k");
+    expect([refused.status, refused.body["detail"]]).toEqual([
+      422,
+      expect.stringContaining('{"error":"forbidden","key":"[header value]","type":"application/json"}'),
+    ]);
+    expect(refused.text).not.toContain("credential");
+  });
+
   test("that waits for its turn when the service stops is a 503, nothing is kept, and the next start places it", async () => {
     const folder = await temporaryFolder();
     const postgres = database === "postgres" ? await TestPostgres.create() : null;

@@ -5,6 +5,7 @@ import type { ScriptedAnswer } from "../../src/cli/receiver/receiver.ts";
 import { collectingReceiver } from "../harness/receivers/collecting-receiver.ts";
 import { runToEnd } from "../harness/service/ended-service.ts";
 import { eventually } from "../harness/service/eventually.ts";
+import type { Client } from "../harness/service/client.ts";
 import { apiKey, fastPolling, openService, reasonOfRefusal, signingSecret } from "../harness/service/environment.ts";
 import { prepareService, startService } from "../harness/service/service.ts";
 import type { ProcessService } from "../harness/service/service.ts";
@@ -12,6 +13,14 @@ import { silentLogger } from "../harness/silent-telemetry.ts";
 import { simulatedUpstream } from "../harness/upstream/simulated-upstream.ts";
 
 const queuedForEver = [{ atMs: 0, status: "queued" }];
+
+const deliveriesOf = async ({ client }: { readonly client: Client }) => {
+  const { body } = await client.get("/v1/deliveries");
+  return (body["data"] as readonly { status: string; attempt_count: number }[]).map((delivery) => [
+    delivery.status,
+    delivery.attempt_count,
+  ]);
+};
 
 /** A service with a webhook on the wire, and what the receiver answers to it. */
 async function withWebhookOnTheWire(answer: ScriptedAnswer, graceMs: number) {
@@ -25,20 +34,13 @@ async function withWebhookOnTheWire(answer: ScriptedAnswer, graceMs: number) {
   const callSid = simulator.trigger({ scenario: queuedForEver });
   await service.client.post("/v1/watches", { call_sid: callSid, callback_url: receiver.url, signing_secret: signingSecret });
   await receiver.until(() => receiver.deliveries.length > 0);
-  const deliveries = async () => {
-    const { body } = await service.client.get("/v1/deliveries");
-    return (body["data"] as readonly { status: string; attempt_count: number }[]).map((delivery) => [
-      delivery.status,
-      delivery.attempt_count,
-    ]);
-  };
-  return { simulator, service, callSid, deliveries, arrivals: () => receiver.deliveries.length };
+  return { simulator, service, callSid, arrivals: () => receiver.deliveries.length };
 }
 
 test("from SIGTERM on no connection is accepted, a waiting request is answered, and a webhook on the wire may finish", async () => {
   // Setup: the receiver takes two thirds of the grace, a client waits for the next transition of its watch. What this
   // proves: the grace is shared, not cut into parts; a second SIGTERM changes nothing; what was answered is not sent again.
-  const { service, deliveries, arrivals } = await withWebhookOnTheWire({ statusCode: 204, delayMs: 4000 }, 6000);
+  const { service, arrivals } = await withWebhookOnTheWire({ statusCode: 204, delayMs: 4000 }, 6000);
   const { body } = await service.client.get("/v1/watches");
   const [watch] = body["data"] as readonly { id: string; sequence: number }[];
   const waiting = service.client.get(`/v1/watches/${watch?.id}?wait=30&sequence=${watch?.sequence}`);
@@ -48,20 +50,20 @@ test("from SIGTERM on no connection is accepted, a waiting request is answered, 
   while (await isAccepted(Number(new URL(service.url).port)));
   expect(await Promise.all([stopped, service.stop()])).toEqual([0, 0]);
   expect(await waiting).toMatchObject({ status: 200, body: { id: watch?.id } });
-  await service.start();
-  expect(await deliveries()).toEqual([["delivered", 1]]);
+  const next = await service.startNextHere();
+  expect(await deliveriesOf(next)).toEqual([["delivered", 1]]);
   expect(arrivals()).toBe(1);
 });
 
 test("what is on the wire when the grace is over is no attempt, and is sent by the next start", async () => {
   // Setup: neither the receiver nor the upstream ever answers.
-  const { simulator, service, callSid, deliveries, arrivals } = await withWebhookOnTheWire("hang", 1000);
+  const { simulator, service, callSid, arrivals } = await withWebhookOnTheWire("hang", 1000);
   simulator.fault({ kind: "hang" });
   await simulator.polled(callSid, simulator.pollCount(callSid) + 1);
   expect(await service.stop()).toBe(0);
-  await service.start();
-  while ((await deliveries())[0]?.[0] !== "delivered") await once(AbortSignal.timeout(20), "abort");
-  expect(await deliveries()).toEqual([["delivered", 1]]);
+  const next = await service.startNextHere();
+  while ((await deliveriesOf(next))[0]?.[0] !== "delivered") await once(AbortSignal.timeout(20), "abort");
+  expect(await deliveriesOf(next)).toEqual([["delivered", 1]]);
   expect(arrivals()).toBe(2);
 });
 

@@ -10,10 +10,14 @@ import { second } from "../harness/store-drafts.ts";
 const root = new URL("../..", import.meta.url);
 
 function watch(url: string, ...args: readonly string[]) {
+  return watchIn({}, url, ...args);
+}
+
+function watchIn(environment: Readonly<Record<string, string>>, url: string, ...args: readonly string[]) {
   const flags = ["--import", "./src/runtime-check.mjs", "src/cli/ringback.ts", "watch", ...args, "--url", url, "--source", "sandbox"];
   const child = spawn(process.execPath, flags, {
     cwd: root,
-    env: { ...compileCache, RINGBACK_API_KEY: apiKey },
+    env: { ...compileCache, RINGBACK_API_KEY: apiKey, ...environment },
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));
@@ -46,4 +50,11 @@ test("with --no-wait it exits at once, and interrupted before the end with 1", {
   await next(lines);
   child.kill("SIGINT");
   expect(await ended).toBe(1);
+});
+
+test("variables that are the service's alone do not matter to it", { timeout: 60_000 }, async () => {
+  const world = await ServiceWorld.start();
+  const { lines, ended } = watchIn({ RETENTION_DAYS: "x", POLYAI_BASE_URL: "x" }, world.service.url, "OUT-sandbox-slow-1", "--no-wait");
+  expect(await next(lines)).toMatch(/^wch_/);
+  expect(await ended).toBe(0);
 });

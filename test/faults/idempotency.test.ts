@@ -46,8 +46,8 @@ test("killed under load: every key is one watch, and its answer is repeated", as
   const receiver = await startReceiver();
   onTestFinished(() => receiver.close());
   const service = await startService({ as: "process" });
-  const { send } = service.client;
-  const ask = (n: number) => send("POST", "/v1/watches", sandboxWatch(receiver.url, String(n)), { "idempotency-key": `key-${n}` });
+  const ask = (n: number, { send } = service.client) =>
+    send("POST", "/v1/watches", sandboxWatch(receiver.url, String(n)), { "idempotency-key": `key-${n}` });
 
   const numbers = Array.from({ length: 300 }, (_, n) => n);
   const answered = new Map<number, string>();
@@ -60,14 +60,14 @@ test("killed under load: every key is one watch, and its answer is repeated", as
   await Promise.all(wave);
   await killed;
   expect(answered.size).toBeGreaterThanOrEqual(100);
-  await service.start();
+  const { client } = await service.startNextHere();
 
-  const again = await Promise.all(numbers.map(ask));
+  const again = await Promise.all(numbers.map((n) => ask(n, client)));
   expect(new Set(again.map(({ status }) => status))).toEqual(new Set([201]));
   for (const [n, text] of answered) expect([again[n]?.headers["idempotency-replayed"], again[n]?.text]).toEqual(["true", text]);
   const sids: unknown[] = [];
   for (let cursor: unknown = ""; cursor !== null;) {
-    const page = (await send("GET", `/v1/watches?limit=200${cursor === "" ? "" : `&cursor=${String(cursor)}`}`)).body;
+    const page = (await client.get(`/v1/watches?limit=200${cursor === "" ? "" : `&cursor=${String(cursor)}`}`)).body;
     sids.push(...(page["data"] as { call_sid: string }[]).map(({ call_sid }) => call_sid));
     cursor = page["next_cursor"];
   }
@@ -88,23 +88,22 @@ test("killed between the acceptance of a test and its answer: the key makes that
   });
   onTestFinished(() => receiver.close());
   const service = await startService({ as: "process" });
-  const { send } = service.client;
-  const watch = (await send("POST", "/v1/watches", sandboxWatch(receiver.url, "a"))).body;
+  const watch = (await service.client.post("/v1/watches", sandboxWatch(receiver.url, "a"))).body;
   const path = `/v1/endpoints/${String(watch["endpoint_id"])}/test`;
-  const ask = () => send("POST", path, undefined, { "idempotency-key": "a" });
+  const ask = ({ send } = service.client) => send("POST", path, undefined, { "idempotency-key": "a" });
   const lost = ask().catch(() => null);
   await arrived.promise;
   await service.kill();
   expect(await lost).toBeNull();
 
   answer = 204;
-  await service.start();
-  const first = await ask();
+  const { client } = await service.startNextHere();
+  const first = await ask(client);
   expect([first.status, first.body]).toMatchObject([200, { number: 1, decision: "delivered", status_code: 204 }]);
-  const again = await ask();
+  const again = await ask(client);
   expect([again.status, again.text, again.headers["idempotency-replayed"]]).toEqual([200, first.text, "true"]);
   expect(webhookIds).toHaveLength(2);
   expect(new Set(webhookIds).size).toBe(1);
-  const deliveries = (await send("GET", "/v1/deliveries")).body["data"] as { event_type: string }[];
+  const deliveries = (await client.get("/v1/deliveries")).body["data"] as { event_type: string }[];
   expect(deliveries.filter(({ event_type }) => event_type === "endpoint.test")).toHaveLength(1);
 });

@@ -89,7 +89,7 @@ test(
 
     expect(await service.stop()).toBe(0);
     simulator.script(committed.callSid, { scenario: [{ atMs: 0, status: "failure", reason: "busy" }] });
-    await service.start();
+    await service.startNextHere();
     await receiver.until(() => distinct(at("/committed")).length === 3);
     expect(distinct(at("/committed")).map((each) => [bodyOf(each).data.sequence, bodyOf(each).type])).toEqual([
       [1, "call.queued"],

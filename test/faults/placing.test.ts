@@ -32,7 +32,7 @@ async function placingProcess(database: "sqlite-file" | "postgres", environment:
     format: "standard",
     signing_secret: signingSecret,
   });
-  /** Starts the next process. On a shared database it waits for the lease of the intent, which ends here at once. */
+  /** Starts the next service and returns its client. On a shared database it waits for the lease of the intent, which ends here at once. */
   const restart = async () => {
     if (postgres !== null) {
       const client = new pg.Client({ connectionString: postgres.url });
@@ -40,7 +40,7 @@ async function placingProcess(database: "sqlite-file" | "postgres", environment:
       await client.query("update placings set lease_until = 0 where state = 'sending'");
       await client.end();
     }
-    await service.start();
+    return (await service.startNextHere()).client;
   };
   return { upstream, receiver, service, client: service.client, restart };
 }
@@ -67,19 +67,19 @@ describe.each(["sqlite-file", "postgres"] as const)("a process that is killed wh
     }
     await service.kill();
     await Promise.all(dialled);
-    await restart();
+    const next = await restart();
     await receiver.until(() => receiver.deliveries.length === 2);
-    const unknown = (await client.list<Shown>("/v1/placings")).filter(({ state }) => state === "unknown");
+    const unknown = (await next.list<Shown>("/v1/placings")).filter(({ state }) => state === "unknown");
     const events = receiver.deliveries.map((delivery) => JSON.parse(String(delivery.body)) as UnknownEvent);
     expect(events.map(({ type }) => type)).toEqual(["call.unknown", "call.unknown"]);
     expect(new Set(events.map(({ data }) => data.placing_id))).toEqual(new Set(unknown.map(({ id }) => id)));
     expect(events.map(({ data }) => data.idempotency_key).toSorted()).toEqual(["head", "written"]);
 
     upstream.answer(placing("OUT-second"));
-    const again = await place(client, "committed");
+    const again = await place(next, "committed");
     expect([placed.status, again.status, again.text]).toEqual([201, 201, placed.text]);
     for (const { data } of events) {
-      const repeated = await place(client, data.idempotency_key);
+      const repeated = await place(next, data.idempotency_key);
       expect([repeated.status, repeated.body["placing_id"]]).toEqual([502, data.placing_id]);
     }
     expect(upstream.triggers).toHaveLength(3);
@@ -99,9 +99,9 @@ describe.each(["sqlite-file", "postgres"] as const)("a process that is killed wh
     );
     await service.kill();
     await dialled;
-    await restart();
+    const next = await restart();
     await receiver.until(() => receiver.deliveries.length === 1);
-    expect((await place(client, "k")).status).toBe(502);
+    expect((await place(next, "k")).status).toBe(502);
     expect(upstream.triggers).toEqual([]);
   });
 });

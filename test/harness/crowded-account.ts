@@ -30,7 +30,7 @@ export const crowdedUntilMs = startMs + 30 * minute;
 /** Keys of endpoints, hosts, hooks and accounts that `CrowdedLists` has not used. */
 const firstKey = 1000;
 
-/** A common action of the audit, a rare one and one that nobody took. */
+/** A common action of the audit, a rare one and one that was never taken. */
 export const askedActions = [
   "endpoint.changed",
   "source.removed",

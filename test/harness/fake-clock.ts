@@ -44,18 +44,18 @@ export class FakeClock implements Clock {
     this.#wallMs = wallMs;
   }
 
-  /** Lets `ms` pass, firing what falls due in order, with time for promises to settle after each. */
-  async advance(ms: number): Promise<void> {
+  /** Lets `ms` pass, firing what falls due in order, with time for promises to settle after each: `settle` unless given. */
+  async advance(ms: number, settle: () => Promise<void> = () => this.settle()): Promise<void> {
     const untilMs = this.#monotonicMs + ms;
-    await this.settle();
+    await settle();
     for (let next = this.#nextBefore(untilMs); next !== null; next = this.#nextBefore(untilMs)) {
       this.#timers.delete(next);
       this.#passTo(next.atMs);
       next.fire();
-      await this.settle();
+      await settle();
     }
     this.#passTo(untilMs);
-    await this.settle();
+    await settle();
   }
 
   /** Lets time pass without a timer, as if the process was frozen. */

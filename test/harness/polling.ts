@@ -191,19 +191,18 @@ export class PollingWorld implements CommitListener {
     await this.poller.start();
   }
 
-  async advance(ms: number): Promise<void> {
-    const stepMs = 500;
-    for (let passedMs = 0; passedMs < ms; passedMs += stepMs) {
-      await this.clock.advance(Math.min(stepMs, ms - passedMs));
-      await this.settle();
-    }
+  /** Lets `ms` pass. No time passes while the store has not answered. */
+  advance(ms: number): Promise<void> {
+    return this.clock.advance(ms, () => this.settle());
   }
 
   /** Until the store has answered everything and the poller has gone on. */
   async settle(): Promise<void> {
     await this.clock.settle();
-    while (this.#storeCalls > 0) await setImmediate();
-    await this.clock.settle();
+    while (this.#storeCalls > 0) {
+      while (this.#storeCalls > 0) await setImmediate();
+      await this.clock.settle();
+    }
   }
 
   #createPoller(): Poller {

@@ -158,6 +158,7 @@ export class StoreWorld {
       polledAtMs: null,
       needsHook: false,
       restartsEndedCall: false,
+      by: null,
       placing: null,
       quotas: noQuotas,
       ...rest,

@@ -118,3 +118,21 @@ test("a stream ends within 5 s of its key, and goes on where the store was away"
   await pass(2);
   expect(isEnded()).toBe(true);
 });
+
+test.each([
+  ["text/event-stream", true],
+  ["TEXT/EVENT-STREAM; q=0.1, */*", true],
+  ["application/json, text/event-stream", true],
+  ["application/json;q=0.5, text/event-stream;q=0.9", true],
+  ["application/json, text/event-stream;q=0.9", false],
+  ["text/event-stream;q=0", false],
+  ["text/event-stream ; Q=0.000, */*", false],
+  ["text/*", false],
+  ["*/*", false],
+  ["", false],
+])("Accept: %s is a stream: %s", async (accept, isStream) => {
+  const api = createTestApi({ live: { changed: () => new Promise(() => undefined) } });
+  const response = await api.stream("/v1/events", { accept, "x-api-key": apiKey });
+  await response.body?.cancel();
+  expect([response.status, response.headers.get("content-type")]).toEqual([200, isStream ? "text/event-stream" : "application/json"]);
+});

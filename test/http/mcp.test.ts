@@ -154,6 +154,7 @@ describe("tools", () => {
   });
 
   test.each<[name: string, input: object, text: string]>([
+    ["place_call", { call: {}, idempotency_key: "a\r\nx-b: 1" }, "must be 1 to 255 visible ASCII characters"],
     ["watch_call", { call_sid: "OUT-1", callbackUrl: "x" }, "Unrecognized key"],
     ["explain", {}, "id"],
     ["explain", { id: "evt_1" }, "id must begin with wch_, dlv_ or ep_"],

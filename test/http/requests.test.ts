@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { CursorInvalidError, StoreOverloadedError, StoreUnavailableError } from "../../src/domain/errors.ts";
 import { apiKey, createTestApi } from "./test-api.ts";
 import { faultsOf, problemOf } from "../harness/service/client.ts";
+import { account } from "./views.ts";
 
 const watch = { call_sid: "OUT-1", callback_url: "https://crm.example.com/hooks/calls" };
 
@@ -126,6 +127,7 @@ describe("OPTIONS", () => {
     ["/v1/watches", "GET, HEAD, POST"],
     ["/v1/watches/wch_1", "GET, HEAD, DELETE, PATCH"],
     ["/v1/me/signing-secret?x=1", "PUT"],
+    ["/v1/watches/batch", "POST"],
     ["/healthz", "GET, HEAD"],
     ["/readyz/", "GET, HEAD"],
     ["/docs", "GET, HEAD"],
@@ -160,6 +162,12 @@ describe("what is not there", () => {
     ["OPTIONS", "/v1/endpoints/ep_1", "GET, HEAD, PATCH"],
     ["DELETE", "/v1/me/signing-secret", "PUT"],
     ["POST", "/healthz", "GET, HEAD"],
+    // Paths that a template with a parameter matches as well.
+    ["GET", "/v1/watches/batch", "POST"],
+    ["HEAD", "/v1/watches/batch", "POST"],
+    ["DELETE", "/v1/watches/batch", "POST"],
+    ["PUT", "/v1/watches/batch", "POST"],
+    ["DELETE", "/v1/hooks/sample", "GET, HEAD"],
   ])("%s %s is 405 and says what is allowed", async (method, path, allowed) => {
     const { send } = createTestApi();
     const response = await send(method, path);
@@ -208,6 +216,8 @@ describe("what is not there", () => {
   });
 });
 
+const membersOf = (count: number) => `{${Array.from({ length: count }, (_, index) => `"k${index}":0`).join(",")}}`;
+
 describe("bodies", () => {
   test.each([
     ["nothing", "", 400],
@@ -215,7 +225,9 @@ describe("bodies", () => {
     ["two values", "{} {}", 400],
     ["no object", "[]", 422],
     ["null", "null", 422],
-    ["depth", "[".repeat(400_000), 400],
+    ["depth", "[".repeat(400_000), 422],
+    ["depth that never was", "[".repeat(20), 400],
+    ["brackets in a text, beside quotes", `{"call_sid":"${'\\\\[\\"['.repeat(1000)}"`, 400],
     ["balanced depth", "[".repeat(400_000) + "]".repeat(400_000), 422],
     ["depth inside a field", `{"call_sid":"OUT-1","metadata":${"[".repeat(400_000)}${"]".repeat(400_000)}}`, 422],
   ])("%s is refused", async (_name, body, status) => {
@@ -299,9 +311,63 @@ describe("bodies", () => {
     expect(watchRequests[0]?.[0]?.callSid).toBe("OUT-2");
   });
 
+  test.each([
+    ["/v1/hooks", (deep: string) => `{"url":"https://a.example/","unread":${deep}}`],
+    ["/v1/watches/batch", (deep: string) => `{"watches":[${deep}]}`],
+    ["/v1/templates/preview", (deep: string) => `{"request":{"method":"PUT","body":${deep}}}`],
+    ["/mcp", (deep: string) => `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"deep":${deep}}}`],
+  ])("what nests without end is refused before it is parsed: %s", async (path, bodyOf) => {
+    const { send, logged } = createTestApi();
+    const deep = (levels: number) => bodyOf("[".repeat(levels) + "]".repeat(levels));
+    for (const levels of [128, 5000]) {
+      const response = await send("POST", path, deep(levels), { "idempotency-key": `deep-${levels}` });
+      expect([levels, response.status, problemOf(response).detail]).toEqual([levels, 422, "the body: must be nested at most 128 deep"]);
+    }
+    const shallow = await send("POST", path, deep(90), { "idempotency-key": "shallow" });
+    expect(shallow.text).not.toContain("nested at most 128");
+    expect(logged.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  test.each([
+    ["/v1/hooks", 5000],
+    ["/v1/watches/batch", 100_000],
+  ])("more members than any request of its kind has are refused before they are parsed: %s", async (path, most) => {
+    const { send } = createTestApi();
+    expect((await send("POST", path, membersOf(most))).text).not.toContain("members and items");
+    const beyond = await send("POST", path, membersOf(most + 1));
+    expect([beyond.status, problemOf(beyond).detail]).toEqual([422, `the body: must have at most ${most} members and items in all`]);
+    // A comma in a text is none.
+    expect((await send("POST", path, `{"k":"${'\\",'.repeat(most)}"}`)).text).not.toContain("members and items");
+  });
+
+  test("a large one is parsed in a turn of its account, a small one at once", async () => {
+    const taken: string[] = [];
+    let isHeld = true;
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const next = (accountId: string) => (taken.push(accountId), isHeld ? released : Promise.resolve());
+    const { send } = createTestApi({ turns: { next } });
+    const large = { ...watch, metadata: { text: "x".repeat(20_000) } };
+    const answers = [send("POST", "/v1/watches", large), send("PATCH", "/v1/watches/wch_1", large)];
+    expect((await send("POST", "/v1/watches", watch)).status).toBe(201);
+    expect(taken).toEqual([account.id, account.id]);
+    const first = await Promise.race([...answers, Promise.resolve("waiting")]);
+    expect(first).toBe("waiting");
+    isHeld = false;
+    release();
+    for (const answer of await Promise.all(answers)) expect(answer.status).toBe(422);
+  });
+
+  test.each([
+    ["/v1/hooks", '{"url":"https://a.example/","where":{"__proto__":"x"}}', "/where/__proto__"],
+    ["/v1/hooks", '{"url":"https://a.example/","where":{"status":{"__proto__":"x"}}}', "/where/status/__proto__"],
+  ])("a key that a copy would lose is named: %s %s", async (path, body, pointer) => {
+    const response = await createTestApi().send("POST", path, body, { "idempotency-key": "proto" });
+    expect([response.status, faultsOf(response)]).toEqual([422, [pointer]]);
+  });
+
   test("at most 100 faults are listed", async () => {
     const { send } = createTestApi();
-    const body = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`key_${index}_${"x".repeat(100)}`, 1]));
+    const body = Object.fromEntries(Array.from({ length: 4000 }, (_, index) => [`key_${index}_${"x".repeat(100)}`, 1]));
     const problem = problemOf(await send("POST", "/v1/watches", { ...watch, ...body }));
     expect(problem.errors).toHaveLength(100);
     expect(problem.detail.length).toBeLessThan(600);

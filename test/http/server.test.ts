@@ -406,6 +406,43 @@ describe("close", () => {
     await agent.close();
   });
 
+  test.each([
+    ["ends its connection", "", ["/stream"], /begun[^]*ended[^]*$/],
+    ["answers the request behind it", "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n", ["/stream", "/readyz"], /ended[^]*HTTP\/1.1 503 /],
+  ])("after an answer that began before, such as an event stream, %s", async (_name, next, paths, expected) => {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = writable.getWriter();
+    const arrived: string[] = [];
+    const listening = await start({
+      fetch(asked) {
+        arrived.push(new URL(asked.url).pathname);
+        return arrived.length === 1 ? new Response(readable) : answerWaiting(asked);
+      },
+    });
+    const socket = await connectTo(listening);
+    const answer = readAll(socket);
+    socket.write("GET /stream HTTP/1.1\r\nHost: a\r\n\r\n");
+    await writer.write(Buffer.from("begun"));
+    const closed = listening.close(60_000);
+    await writer.write(Buffer.from("ended"));
+    socket.write(next);
+    await expect.poll(() => arrived).toEqual(paths);
+    await writer.close();
+    expect(await answer).toMatch(expected);
+    await closed;
+  });
+
+  test("lets a client take the rest of an answer that is written already", async () => {
+    const body = "x".repeat(16 * 1024 * 1024);
+    const listening = await start({ fetch: () => new Response(body, { headers: { "content-length": String(body.length) } }) });
+    const socket = await connectTo(listening);
+    socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await once(socket, "readable");
+    const closed = listening.close(60_000);
+    expect((await readAll(socket)).length).toBeGreaterThan(body.length);
+    await closed;
+  });
+
   test("is not held up by connections that have sent nothing", async () => {
     const listening = await start(createTestApi().app, { silentMs: 20 });
     const silent = await connectTo(listening);

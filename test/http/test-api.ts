@@ -131,6 +131,8 @@ export function createTestApi(parts: Parts = {}) {
     },
     authentication: { findByKey: async (key: string) => (key === apiKey ? { kind: "account" as const, account, key: apiKeyView } : null) },
     store: {
+      endSession: async () => undefined,
+      isSessionEnded: async () => false,
       getWatch: one("wch_1", watchView()),
       listWatches: page(watchView()),
       listWatchesByMetadata: page(watchView()),

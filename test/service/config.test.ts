@@ -72,6 +72,22 @@ test.each([
   ["METRICS_PORT", "-1"],
   ["PUBLIC_URL", "ftp://example.com"],
   ["PUBLIC_URL", "https://user:hunter2@example.com"],
+  ["PUBLIC_URL", "https://@example.com"],
+  ["PUBLIC_URL", "https://example.com/?"],
+  ["PUBLIC_URL", "https://example.com/#"],
+  ["PUBLIC_URL", "https:example.com"],
+  ["PUBLIC_URL", "https:/example.com"],
+  ["PUBLIC_URL", "https:///example.com"],
+  ["PUBLIC_URL", "https:\\\\example.com"],
+  ["PUBLIC_URL", "https://exam\tple.com"],
+  ["HOST", "http://0.0.0.0"],
+  ["HOST", "127.0.0.1:8080"],
+  ["HOST", "[::1]"],
+  ["HOST", "not a host"],
+  ["HOST", "999.1.1.1"],
+  ["METRICS_HOST", "0.0.0.0/0"],
+  ["RINGBACK_ENCRYPTION_KEY", "too-short"],
+  ["RINGBACK_ENCRYPTION_KEY", `${encryptionKey},`],
   ["DATABASE_URL", "mysql://x"],
   ["DATABASE_URL", "sqlite:"],
   ["DATABASE_URL", "sqlite://data/ringback.db"],
@@ -88,10 +104,15 @@ test.each([
   ["DELIVERY_TIMEOUT_MS", "0"],
   ["HOST_RATE_LIMITS", "hooks.zapier.com"],
   ["HOST_RATE_LIMITS", "hooks.zapier.com=0"],
+  ["HOST_RATE_LIMITS", "https://hooks.zapier.com=5"],
+  ["HOST_RATE_LIMITS", "hooks.zapier.com:443=5"],
+  ["HOST_RATE_LIMITS", "hooks.zapier.com/a=5"],
+  ["HOST_RATE_LIMITS", "..=5"],
   ["CALLBACK_ALLOW", "10.0.0.0/33"],
   ["CALLBACK_ALLOW", "http://x"],
   ["CALLBACK_ALLOW_HTTP", "maybe"],
   ["CALLBACK_PORTS", "443,0"],
+  ["CALLBACK_PORTS", ","],
   ["DNS_SERVERS", "dns.example.com"],
   ["DNS_SERVERS", "999.1.1.1"],
   ["DNS_SERVERS", "127.0.0.1:99999"],
@@ -107,6 +128,31 @@ test.each([
   expect(faults).toHaveLength(1);
   expect(faults[0]).toMatch(new RegExp(`^${name}: .+`));
   expect(faults[0]).not.toMatch(/\n|hunter2|too-short|with a space/);
+});
+
+test.each(["0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "ringback-1.example.com"])("HOST=%s is an address or a name", (host) => {
+  expect(faultsOf({ HOST: host, METRICS_HOST: host })).toEqual([]);
+});
+
+test("HOST_RATE_LIMITS names hosts as callback URLs have them", () => {
+  const result = readConfig({ HOST_RATE_LIMITS: "München.example=1, A_b.example.com.=2.5,127.0.0.1=3,[0::1]=4" });
+  expect(result.kind === "config" && [...result.config.delivery.hostRateLimits]).toEqual([
+    ["xn--mnchen-3ya.example", 1],
+    ["a_b.example.com", 2.5],
+    ["127.0.0.1", 3],
+    ["[::1]", 4],
+  ]);
+});
+
+test("every bad variable has a line of its own", () => {
+  const faults = faultsOf({ PORT: "x", HOST: "a b", RINGBACK_ENCRYPTION_KEY: "hunter2", CALLBACK_PORTS: ",", RETENTION_DAY: "1" });
+  expect(faults.map((fault) => fault.split(":")[0]).toSorted()).toEqual([
+    "CALLBACK_PORTS",
+    "HOST",
+    "PORT",
+    "RETENTION_DAY",
+    "RINGBACK_ENCRYPTION_KEY",
+  ]);
 });
 
 const warningsOf = (environment: Readonly<Record<string, string>>) => {

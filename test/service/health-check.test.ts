@@ -64,7 +64,8 @@ const installed = {
   // Where Node strips no types, threads included.
   "a dependency of another package": async (folder: string, file: string) => {
     const own = join(folder, "node_modules", "ringback");
-    await cp(join(root, "src"), join(own, "src"), { recursive: true });
+    // The packages of the integrations are no part of the program.
+    await cp(join(root, "src"), join(own, "src"), { recursive: true, filter: (path) => !path.endsWith("/node_modules") });
     await cp(join(root, "package.json"), join(own, "package.json"));
     await symlink(join(root, "node_modules"), join(own, "node_modules"));
     return join(own, file);

@@ -190,6 +190,8 @@ export const operationFlows: {
   // Anybody may ask for a link.
   findPortalLink: { flowOf: shared(sharedFlows.unknownKeys), costOf: one, isRefusable: true },
   usePortalLink: request,
+  endSession: sharedRequest,
+  isSessionEnded: sharedRequest,
   // Pages of the operator.
   listAllAudit: { ...sharedRequest, costOf: readPage },
   revokeKey: { ...request, flowOf: ({ accountId }) => accountId ?? sharedFlows.instance },

@@ -7,6 +7,7 @@ import * as sources from "./accounts/sources.ts";
 import * as statusAges from "./accounts/status-ages.ts";
 import { checkWritable } from "./check-writable.ts";
 import * as sealedValues from "./keys/sealed-values.ts";
+import * as endedSessions from "./portal/ended-sessions.ts";
 import * as portalLinks from "./portal/portal-links.ts";
 import * as placings from "./placings/placings.ts";
 import * as calls from "./reading/calls.ts";
@@ -16,6 +17,7 @@ import * as storedAnswers from "./registration/stored-answers.ts";
 export const reads = {
   ...audit.reads,
   ...portalLinks.reads,
+  ...endedSessions.reads,
   ...accounts.reads,
   ...accountState.reads,
   ...apiKeys.reads,
@@ -37,6 +39,7 @@ export const writes = {
   ...sealedValues.writes,
   ...sources.writes,
   ...portalLinks.writes,
+  ...endedSessions.writes,
   ...statusAges.writes,
   ...storedAnswers.writes,
 };

@@ -109,6 +109,7 @@ const lookedUp = {
   findPortalLink: "writer",
   findStoredAnswer: "writer",
   getAccount: "writer",
+  isSessionEnded: "writer",
 } as const satisfies Placement;
 
 /**

@@ -78,7 +78,7 @@ export function createWebhookSender(guard: WebhookAddressGuard, options: Webhook
     async send(request): Promise<WebhookExchange> {
       const startedMs = performance.now();
       const end = closed ? closedEnd : await exchangeOnce(request, startedMs);
-      return { outcome: await attemptOutcomeOf(end), durationMs: performance.now() - startedMs };
+      return { outcome: await attemptOutcomeOf(end, request.secretValues), durationMs: performance.now() - startedMs };
     },
     async close() {
       closed = true;

@@ -1,8 +1,11 @@
-import { AccountAdministration, accountNameFault } from "../../engine/administration/accounts.ts";
+import { AccountAdministration, accountNameFault, defaultAccountName } from "../../engine/administration/accounts.ts";
 import { accountFlags, accountUsage, readAccountFlags } from "./account-settings.ts";
 import { openOrCreateAdministration } from "./administration.ts";
 import { readArguments, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
+
+const noSourceHint =
+  "It polls nothing but the sandbox yet: make a source for it (source set --account), or let it use the source default (account set --default-source).";
 
 /** `account create`: creates an account with its first API key. */
 export const accountCreateCommand: Command = {
@@ -20,7 +23,8 @@ export const accountCreateCommand: Command = {
     const result = await accounts.createAccount(name, usesDefaultSource, placing);
     if (result.kind === "name_taken")
       throw new Error(`account ${name} exists already (${result.account.id}); use key create for another key`);
-    terminal.out(json ? JSON.stringify(createdKeyJson(result)) : `account ${name}\n${describeCreatedKey(result)}`);
+    const hint = usesDefaultSource || name === defaultAccountName ? "" : `\n${noSourceHint}`;
+    terminal.out(json ? JSON.stringify(createdKeyJson(result)) : `account ${name}\n${describeCreatedKey(result)}${hint}`);
     return 0;
   },
 };

@@ -51,7 +51,7 @@ async function move({ from, to, json, isAsked }: MoveRequest, terminal: Terminal
   if (json) terminal.out(JSON.stringify({ rows, tables: moved, encryption_key: { origin } }));
   else
     terminal.out(
-      `${rows} rows of ${moved.length} tables moved\nThe encryption key was not moved: start the service with RINGBACK_ENCRYPTION_KEY set to the key in ${origin}.`,
+      `${rows} rows of ${moved.length} tables moved\nThe encryption key was not moved: start the service with ${origin === "RINGBACK_ENCRYPTION_KEY" ? "the same RINGBACK_ENCRYPTION_KEY" : `RINGBACK_ENCRYPTION_KEY set to the key in ${origin}`}.`,
     );
   return 0;
 }

@@ -1,4 +1,4 @@
-import { readConfig } from "../../service/config.ts";
+import { readVariable } from "../../service/config.ts";
 import { readArguments, UsageError } from "../command.ts";
 import type { Command } from "../command.ts";
 import { showUntilEnd } from "./live-watch.ts";
@@ -45,12 +45,11 @@ export const watchCommand: Command = {
 };
 
 function readService(urlFlag: string | undefined, keyFlag: string | undefined): { readonly url: URL; readonly key: string } {
-  const environment = readConfig();
-  const known = environment.kind === "config" ? environment : null;
-  const key = keyFlag ?? known?.secrets.apiKey ?? null;
+  const key = keyFlag ?? readVariable("RINGBACK_API_KEY");
   if (key === null) throw new UsageError("--key or RINGBACK_API_KEY is needed");
-  const url = URL.parse(urlFlag ?? `http://127.0.0.1:${known?.config.api.port ?? 8080}`);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError("--url must be an http or https URL");
+  const url = URL.parse(urlFlag ?? `http://127.0.0.1:${readVariable("PORT") ?? "8080"}`);
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new UsageError(urlFlag === undefined ? "PORT must be a port; or give --url" : "--url must be an http or https URL");
   return { url, key };
 }
 

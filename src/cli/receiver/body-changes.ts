@@ -17,6 +17,8 @@ const readings: readonly { readonly detail: string; readonly read: (body: Buffer
   },
 ];
 
+const otherOrder = "it was parsed and written again with its keys in another order";
+
 /**
  * Reversals of the changes that middleware makes to a body. The service sends JSON without white space, with its keys in the
  * order of `keyOrder`.
@@ -25,7 +27,7 @@ const undoings: readonly Undoing[] = [
   { detail: "a line end was added", apply: (body) => body.replace(/\r?\n$/, "") },
   { detail: "white space or a byte order mark was added around it", apply: (body) => body.trim() },
   { detail: "it was parsed and written again (white space or escapes differ)", apply: rewritten },
-  { detail: "it was parsed and written again with its keys in another order", apply: reordered },
+  { detail: otherOrder, apply: reordered },
   { detail: "it was parsed and written again, with empty objects as lists (PHP: decode without associative arrays)", apply: withObjects },
   { detail: "it was encoded as a JSON string", apply: unquoted },
   { detail: "it is a form that was parsed and written again", apply: rewrittenForm },
@@ -49,6 +51,7 @@ export function* originalsOf(body: Buffer): Generator<Original> {
       yield { kind: detail === null ? "reserialised" : "charset", detail: detail ?? undoing.detail, text: original };
     }
   }
+  for (const text of reorderings(received)) yield { kind: "reserialised", detail: otherOrder, text };
   for (const form of normalForms)
     for (const text of [received, rewritten(received) ?? received])
       yield { kind: "charset", detail: `its text was normalised (it is not in ${form} any more)`, text: text.normalize(form) };
@@ -93,6 +96,7 @@ function utf16(body: Buffer): string | null {
   return new TextDecoder(isBigEndian ? "utf-16be" : "utf-16le").decode(body);
 }
 
+/** Keys of the service in its order; those of operational events have an order of their own. */
 const keyOrder = [
   "id",
   "type",
@@ -100,11 +104,7 @@ const keyOrder = [
   "data",
   "watch_id",
   "call_sid",
-  "endpoint_id",
-  "delivery_id",
-  "hook_ids",
   "source",
-  "state",
   "status",
   "previous_status",
   "reason",
@@ -116,6 +116,28 @@ const keyOrder = [
   "details",
 ];
 
+const operationalKeyOrder = [
+  "id",
+  "type",
+  "timestamp",
+  "data",
+  "endpoint_id",
+  "delivery_id",
+  "hook_ids",
+  "watch_id",
+  "call_sid",
+  "placing_id",
+  "key_id",
+  "source",
+  "state",
+  "reason",
+  "metadata",
+  "idempotency_key",
+  "observed_at",
+];
+/** Number of orders of a client's own keys that are tried. */
+const maxOrders = 5040;
+
 function rewritten(body: string): string | null {
   const parsed = parse(body);
   return parsed === undefined ? null : JSON.stringify(parsed);
@@ -123,7 +145,35 @@ function rewritten(body: string): string | null {
 
 function reordered(body: string): string | null {
   const parsed = parse(body);
-  return parsed === undefined ? null : JSON.stringify(inOrder(parsed));
+  return parsed === undefined ? null : JSON.stringify(inOrder(parsed, keepsOrder));
+}
+
+/** Yields the body with the keys of metadata and details in every order. Only their client knows it, and some writers sort keys. */
+function* reorderings(body: string): Generator<string> {
+  const parsed = parse(body);
+  if (parsed === undefined) return;
+  const known = new Set<string>();
+  const ownKeys: string[] = [];
+  JSON.stringify(parsed, (key, value: unknown) => {
+    if (isNested(key) && isObject(value)) ownKeys.push(...Object.keys(value));
+    if (/^(?:metadata|details)_/.test(key)) ownKeys.push(key);
+    return value;
+  });
+  for (const key of ownKeys) known.add(key);
+  if (ordersOf(known.size) > maxOrders) return;
+  for (const order of permutationsOf([...known])) {
+    const rank = new Map(order.map((key, index) => [key, index]));
+    yield JSON.stringify(inOrder(parsed, (a, b) => (rank.get(a) ?? -1) - (rank.get(b) ?? -1)));
+  }
+}
+
+function ordersOf(keys: number): number {
+  return keys <= 1 ? 1 : keys * ordersOf(keys - 1);
+}
+
+function* permutationsOf(keys: readonly string[]): Generator<readonly string[]> {
+  if (keys.length === 0) yield [];
+  for (const [index, key] of keys.entries()) for (const rest of permutationsOf(keys.toSpliced(index, 1))) yield [key, ...rest];
 }
 
 /** `metadata` and `details` are objects, also if they are empty. */
@@ -144,16 +194,28 @@ function rewrittenForm(body: string): string | null {
   return /^[^{["]*=/.test(body) ? new URLSearchParams(body).toString() : null;
 }
 
-/** Sorts known keys in the order of the service; other keys (metadata) keep their order. */
-function inOrder(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  const entries = Object.entries(value).toSorted(([a], [b]) => rankOf(a) - rankOf(b));
-  return Object.fromEntries(entries.map(([key, child]) => [key, key === "metadata" || key === "details" ? child : inOrder(child)]));
+type KeyOrder = (a: string, b: string) => number;
+const keepsOrder: KeyOrder = () => 0;
+
+/** Sorts known keys in the order of the service, and those of a client, which are in metadata and details or begin so, by `own`. */
+function inOrder(value: unknown, own: KeyOrder): unknown {
+  if (!isObject(value)) return value;
+  const order = "placing_id" in value ? operationalKeyOrder : keyOrder;
+  const rankOf = (key: string) => (order.includes(key) ? order.indexOf(key) : order.length + (key.startsWith("details_") ? 1 : 0));
+  const entries = Object.entries(value).toSorted(([a], [b]) => rankOf(a) - rankOf(b) || own(a, b));
+  return Object.fromEntries(entries.map(([key, child]) => [key, isNested(key) ? sorted(child, own) : inOrder(child, own)]));
 }
 
-function rankOf(key: string): number {
-  const rank = keyOrder.indexOf(key);
-  return rank < 0 ? keyOrder.length : rank;
+function sorted(value: unknown, own: KeyOrder): unknown {
+  return isObject(value) ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => own(a, b))) : value;
+}
+
+function isNested(key: string): boolean {
+  return key === "metadata" || key === "details";
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 export function parse(body: string): unknown {

@@ -1,10 +1,13 @@
 import type { Client } from "openapi-fetch";
 import { RingbackError } from "./errors.js";
+import type { WebhookEvent } from "./events.js";
 import type { paths } from "./schema.js";
 
 type Answer = paths["/v1/events"]["get"]["responses"][200]["content"]["application/json"];
+type Row = Answer["data"][number];
 /** An event of the feed, with the states of its deliveries. */
-export type FeedEvent = Answer["data"][number];
+export type FeedEvent = Omit<Row, keyof WebhookEvent> & WebhookEvent;
+type Page = Omit<Answer, "data"> & { readonly data: readonly FeedEvent[] };
 
 export type FeedOptions = {
   /** Cursor to go on after; `latest` for what comes from now on. Left out: the start of the feed. */
@@ -36,7 +39,7 @@ const longestPauseMs = 30_000;
 export function readFeed(client: Client<paths>, options: FeedOptions): Feed {
   const { wait = 30, limit = 50, signal, since, ...filter } = options;
   let cursor = options.after ?? null;
-  const nextPage = async (): Promise<Answer | null> => {
+  const nextPage = async (): Promise<Page | null> => {
     for (let failures = 0; ; failures += 1) {
       if (isAborted(signal)) return null;
       const query = { ...filter, limit, wait, ...(cursor === null ? (since === undefined ? {} : { since }) : { after: cursor }) };
@@ -45,7 +48,7 @@ export function readFeed(client: Client<paths>, options: FeedOptions): Feed {
         .catch((error: unknown) => (isNetworkFailure(error) ? null : Promise.reject(error as Error)));
       if (isAborted(signal)) return null;
       // The library spells the type of an answer out, which the compiler takes for another one.
-      if (answer?.data !== undefined) return answer.data as unknown as Answer;
+      if (answer?.data !== undefined) return answer.data as unknown as Page;
       const status = answer?.response.status ?? 503;
       if (answer !== null && status !== 429 && status < 500) throw new RingbackError(status, answer.error ?? null);
       const retryAfterMs = Number(answer?.response.headers.get("retry-after") ?? 0) * 1000;

@@ -5,6 +5,7 @@ import type { Feed, FeedOptions } from "./feed.js";
 import type { paths } from "./schema.js";
 
 export { RingbackError } from "./errors.js";
+export type { WebhookEvent } from "./events.js";
 export type { Feed, FeedEvent, FeedOptions } from "./feed.js";
 export type { components, operations, paths } from "./schema.js";
 export { verifyWebhook, WebhookVerificationError } from "./verify-webhook.js";

@@ -31,3 +31,5 @@ export type Watch = {
 export const replayableForMs = 24 * 60 * 60 * 1000;
 /** Longest time until an `expires_at` that a client may set. */
 export const maxDeadlineMs = 7 * 24 * 60 * 60 * 1000;
+/** Time after its deadline at which a watch ends even though the source cannot be polled. */
+export const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;

@@ -14,12 +14,20 @@ export type OperationalEventDraft = {
   readonly data: OperationalEventData;
 };
 
+/** Delivery of an attempt, as an operational event names it. */
+export type AttemptedDelivery = {
+  readonly accountId: string;
+  readonly endpointId: string;
+  readonly eventType: EventType;
+  /** Watch and call of its event; `null` for a test. */
+  readonly watchId: string | null;
+  readonly callSid: string | null;
+  /** Hooks of its endpoint. */
+  readonly hookIds: readonly string[];
+};
+
 /** Returns the operational events of an attempt. */
-export function operationalEventsAfter(
-  about: { readonly accountId: string; readonly endpointId: string; readonly eventType: EventType; readonly hookIds: readonly string[] },
-  result: AttemptResult,
-  nowMs: number,
-): readonly OperationalEventDraft[] {
+export function operationalEventsAfter(about: AttemptedDelivery, result: AttemptResult, nowMs: number): readonly OperationalEventDraft[] {
   const { accountId, endpointId, eventType } = about;
   if (!causesOperationalEvents(eventType)) return [];
   const common = { accountId, exceptEndpointId: endpointId, nowMs };
@@ -31,7 +39,14 @@ export function operationalEventsAfter(
   }
   if (result.attempt.decision === "exhausted") {
     const reason = result.attempt.error?.code ?? null;
-    const data = { ...noSubject, endpointId, deliveryId: result.delivery.id, state: "exhausted", reason, observedAtMs: nowMs };
+    const subject = {
+      ...noSubject,
+      endpointId,
+      deliveryId: result.delivery.id,
+      subjectWatchId: about.watchId,
+      subjectCallSid: about.callSid,
+    };
+    const data = { ...subject, state: "exhausted", reason, observedAtMs: nowMs };
     drafts.push({ type: "delivery.exhausted", ...common, data });
   }
   if (result.endpointChange !== "none") {

@@ -133,6 +133,23 @@ export function isHostName(text: string): boolean {
   return hostName.test(text);
 }
 
+/** Returns whether a URL parser reads a host name as an IPv4 address, so that no such name can be resolved. */
+function endsInNumber(name: string): boolean {
+  return /(?:^|\.)(?:\d+|0x[0-9a-f]*)\.?$/i.test(name);
+}
+
+/** Returns whether `text` is an address, without brackets, or a host name: something that a server can listen on. */
+export function isListenHost(text: string): boolean {
+  return isIP(text) !== 0 || (isHostName(text.toLowerCase()) && !endsInNumber(text));
+}
+
+/** Returns a host as the URL standard writes it, without a trailing dot; `null` if the text is no host alone. */
+export function parseUrlHost(text: string): string | null {
+  if (!/^(?:\[[0-9a-f:.]+\]|[^:/?#@\\[\]\s]+)$/i.test(text)) return null;
+  const hostname = URL.parse(`http://${text}`)?.hostname.replace(/\.$/, "") ?? "";
+  return isHostName(hostname) || hostname.startsWith("[") ? hostname : null;
+}
+
 /**
  * Reads the operator's entries. An address opens itself, a CIDR opens its addresses. An entry opens loopback, link-local
  * and metadata ranges only if it lies wholly inside them, so that 0.0.0.0/0 opens none of them. No entry opens IPv4 inside
@@ -191,8 +208,7 @@ function parseEntry(entry: string): Entry {
 
 function parseHost(entry: string): Entry {
   const host = domainToASCII(entry).replace(/\.$/, "");
-  // A URL parser reads such names as IPv4 addresses, so that no host name can match them.
-  if (entry.includes("/") || !isHostName(host) || /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/.test(entry.toLowerCase().replace(/\.$/, "")))
+  if (entry.includes("/") || !isHostName(host) || endsInNumber(entry))
     return invalid("is neither a host name, an address in its usual spelling nor a CIDR");
   return { kind: "host", host };
 }

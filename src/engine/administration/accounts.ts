@@ -29,7 +29,7 @@ export type CreatedKey<Owner extends string | null = string> = { readonly accoun
 export type KeySettings = Partial<KeyRights> & { readonly name?: string };
 
 /** The account of `RINGBACK_API_KEY`. */
-const defaultAccountName = "default";
+export const defaultAccountName = "default";
 /** A start that changes an account because its environment says so. */
 const environment: Actor = { ...commandLine, name: "environment" };
 const createdKeyName = "command line";

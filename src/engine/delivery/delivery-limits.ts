@@ -37,6 +37,11 @@ export type DeliveryPermit = {
   readonly mode: "scheduled" | "manual";
 };
 
+/**
+ * Time whose tokens a rate saves up. A receiver that counts by seconds gets at most a fiftieth more than the rate in any of
+ * them, and none more up to 50 a second. Timers that are late by less lose no token.
+ */
+const rateBurstMs = 20;
 /** Limits of idle endpoints are dropped after this time, and rebuilt from the endpoint's failures when it is used again. */
 const evictAfterMs = 60_000;
 
@@ -58,7 +63,7 @@ export class DeliveryLimits {
   constructor(options: DeliveryLimitsOptions) {
     this.#options = options;
     const nowMs = options.clock.monotonicMs();
-    this.#hostRates = new Map([...options.hostRateLimits].map(([host, rate]) => [host, new TokenBucket(rate, nowMs)]));
+    this.#hostRates = new Map([...options.hostRateLimits].map(([host, rate]) => [host, new TokenBucket(rate, nowMs, rateBurstMs)]));
   }
 
   get inFlight(): number {
@@ -183,7 +188,7 @@ export class DeliveryLimits {
     limits.concurrency.setMax(maxInFlight);
     const ratePerSecond = target.maxPerSecond === null ? null : target.maxPerSecond / this.#instances;
     if (ratePerSecond === null) limits.rate = null;
-    else if (limits.rate === null) limits.rate = new TokenBucket(ratePerSecond, nowMs);
+    else if (limits.rate === null) limits.rate = new TokenBucket(ratePerSecond, nowMs, rateBurstMs);
     else if (limits.rate.ratePerSecond !== ratePerSecond) limits.rate.setRate(ratePerSecond, nowMs);
     return limits;
   }

@@ -53,8 +53,9 @@ export class JobSender {
       const { detail } = webhook;
       return { startedAtMs, outcome: { kind: "failed", code: "protocol", detail, statusCode: null, permanent: false }, durationMs: 0 };
     }
-    const { url, method, headers, body } = webhook;
-    return { startedAtMs, ...(await sender.send({ url, method, headers, body, timeoutMs, accountId: job.target.accountId })) };
+    const { url, method, headers, secretValues, body } = webhook;
+    const { accountId } = job.target;
+    return { startedAtMs, ...(await sender.send({ url, method, headers, secretValues, body, timeoutMs, accountId })) };
   }
 
   /** Drops every matching job that is not in flight yet. */

@@ -19,6 +19,8 @@ export type ComposedWebhook = { readonly signedAtMs: number } & (
       readonly url: string;
       readonly method: TemplateMethod;
       readonly headers: Readonly<Record<string, string>>;
+      /** Values of the endpoint's own headers. */
+      readonly secretValues: readonly string[];
       readonly body: string;
     }
   /** The configured encryption keys do not open the endpoint's secrets or headers. */
@@ -74,13 +76,15 @@ export class WebhookComposer {
     const { method, body, headers } = renderContent(event, target, this.#options.publicUrl, (stored) => this.#compiled(stored));
     const timestampSeconds = Math.floor(nowMs / 1000);
     const signature = signWebhook({ id: event.id, timestampSeconds, body }, { hmac: this.#hmacKeysOf(target, nowMs), ed25519 });
+    const own = this.#customHeaders(target);
     return {
       kind: "webhook",
       signedAtMs: nowMs,
       url: target.url,
       method,
+      secretValues: Object.values(own),
       headers: {
-        ...withTrace(this.#customHeaders(target), trace),
+        ...withTrace(own, trace),
         ...headers,
         "user-agent": this.#userAgent,
         "webhook-id": event.id,

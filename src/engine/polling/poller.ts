@@ -1,5 +1,6 @@
 import type { CallProgress } from "../../domain/calls/call.ts";
 import { resetRejections, freshPollMemory } from "../../domain/calls/poll-decision.ts";
+import { maxDeadlineWaitMs } from "../../domain/calls/watch.ts";
 import type { SourceHealth } from "../../domain/sources/source.ts";
 import type { WatchedCall } from "../../ports/stores/call-store.ts";
 import { CallAssignment } from "./call-assignment.ts";
@@ -42,8 +43,6 @@ export type PollerOptions = TransitionRecorderOptions & {
 
 /** Polls of all sources in flight at the same time, which bounds sockets and memory when many sources are slow. */
 const maxPollsInFlight = 2000;
-/** Time after its deadline at which a watch ends even though the source cannot be polled. */
-const maxDeadlineWaitMs = 2 * 60 * 60 * 1000;
 /** Number of calls of a removed source that one pass ends. */
 const endedPerPass = 500;
 /** Number of calls that one tick looks at for that, so that a closed source with many calls costs each tick little. */

@@ -83,7 +83,7 @@ export class TransitionRecorder {
       if (call.status === status && !call.isDropped) freshness.recordUnchanged(status, seenAtMs - observedAtMs, nowMs - observedAtMs);
       else if (hasNewStatus(changes)) freshness.recordChange(status, seenAtMs - observedAtMs, nowMs - observedAtMs, evenMs);
     }
-    return this.#delayAfter(call, decision);
+    return call.isDropped ? 0 : this.#delayAfter(call, decision);
   }
 
   /** Writes the rest of an unfinished commit, which another process or an earlier attempt began. Never rejects. */

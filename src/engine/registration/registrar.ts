@@ -51,26 +51,28 @@ export class Registrar implements Registration {
     account: Account,
     request: WatchRequest,
     keyed: KeyedRequest<WatchOutcome> | null,
+    by: Actor,
   ): Promise<WatchOutcome | IdempotencyKeyInUse> {
     const parsed = this.#drafts.parseRequest(request);
     const refusal = await this.#drafts.checkName(account, parsed.callback, "/callback_url");
-    return refusal ?? this.#register(account, [parsed], keyed, onlyOf);
+    return refusal ?? this.#register(account, [parsed], { keyed, by }, onlyOf);
   }
 
   async registerBatch(
     account: Account,
     requests: readonly WatchRequest[],
     keyed: KeyedRequest<BatchOutcome> | null,
+    by: Actor,
   ): Promise<BatchOutcome | IdempotencyKeyInUse> {
     const parsed = await this.#options.turns.map(account.id, requests, (request) => this.#drafts.parseRequest(request));
-    return this.#register(account, parsed, keyed, (outcomes) => ({ kind: "batch", outcomes }));
+    return this.#register(account, parsed, { keyed, by }, (outcomes) => ({ kind: "batch", outcomes }));
   }
 
   /** Drafts every request, commits the drafts together and acts on the watches that were created. */
   async #register<Outcome>(
     account: Account,
     requests: readonly ParsedRequest[],
-    keyed: KeyedRequest<Outcome> | null,
+    { keyed, by }: { readonly keyed: KeyedRequest<Outcome> | null; readonly by: Actor },
     answer: (outcomes: readonly WatchOutcome[]) => Outcome,
   ): Promise<Outcome | IdempotencyKeyInUse> {
     const nowMs = this.#options.clock.nowMs();
@@ -86,7 +88,7 @@ export class Registrar implements Registration {
     const run = await this.#options.idempotency.run(
       keyed,
       (store) => store.registerWatches,
-      drafts.map(({ watch }) => watch),
+      drafts.map(({ watch }) => ({ ...watch, by })),
       outcomeOf,
       (results) => results.flatMap((result) => ("view" in result ? [result.view.watch.id] : [])),
     );

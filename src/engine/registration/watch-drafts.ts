@@ -155,6 +155,7 @@ export class WatchDrafts {
       polledAtMs: poller.calls.find(source.name, scope, callSid)?.lastGoodPollAtMs ?? null,
       restartsEndedCall: source.replayable(scope, callSid),
       quotas: placing === null ? quotas : { maxActiveWatches: 0, maxWatchesPerCall: 0, maxEndpoints: 0, maxHooks: 0 },
+      by: placing?.by ?? null,
       placing,
     };
     return { watch, generated: drafted?.generated ?? null };

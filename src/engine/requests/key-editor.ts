@@ -45,7 +45,7 @@ export class KeyEditor implements KeyEditing {
       (result): KeyOutcome =>
         result.kind === "created"
           ? { kind: "created", view: { ...shown, createdAtMs: nowMs, lastUsedAtMs: null, revokedAtMs: null }, key }
-          : result,
+          : { kind: result.kind },
     );
     if (run.kind === "key_taken") return run;
     if (rights.expiresAtMs !== null) this.#options.onExpiringCreated();

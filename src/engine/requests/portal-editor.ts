@@ -6,12 +6,13 @@ import { holdsScope } from "../../domain/secrets/key-scopes.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Account, ApiKey } from "../../ports/stores/account-store.ts";
 import type { FoundPortalLink, PortalStore } from "../../ports/stores/portal-store.ts";
+import type { SessionStore } from "../../ports/stores/session-store.ts";
 import type { IdempotencyKeyInUse, KeyedRequest } from "../../ports/use-cases/idempotency.ts";
 import type { PortalOutcome, PortalRequest, Portals } from "../../ports/use-cases/portals.ts";
 import type { Idempotency } from "./idempotency.ts";
 
 export type PortalEditorOptions = {
-  readonly store: PortalStore;
+  readonly store: PortalStore & Pick<SessionStore, "endSession">;
   readonly idempotency: Pick<Idempotency, "run">;
   readonly clock: Pick<Clock, "nowMs">;
 };
@@ -75,6 +76,11 @@ export class PortalEditor implements Portals {
 
   isSessionOf({ sessionHash }: FoundPortalLink, session: string): boolean {
     return sessionHash !== null && isHashOf(sessionHash, session);
+  }
+
+  async endSession({ link, sessionHash }: FoundPortalLink): Promise<void> {
+    const { keyId, expiresAtMs } = link;
+    if (sessionHash !== null) await this.#options.store.endSession({ sessionHash, keyId, expiresAtMs });
   }
 }
 

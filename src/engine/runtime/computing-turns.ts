@@ -19,6 +19,13 @@ export class ComputingTurns implements Turns {
     this.#clock = clock;
   }
 
+  next(accountId: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(accountId, resolve, 1);
+    this.#schedule();
+    return promise;
+  }
+
   async map<Item, Result>(
     accountId: string,
     items: readonly Item[],
@@ -27,17 +34,10 @@ export class ComputingTurns implements Turns {
     if (items.length <= sliceSize) return items.map(map);
     const results: Result[] = [];
     for (let from = 0; from < items.length; from += sliceSize) {
-      await this.#take(accountId);
+      await this.next(accountId);
       for (const [offset, item] of items.slice(from, from + sliceSize).entries()) results.push(map(item, from + offset));
     }
     return results;
-  }
-
-  #take(accountId: string): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.add(accountId, resolve, 1);
-    this.#schedule();
-    return promise;
   }
 
   #schedule(): void {

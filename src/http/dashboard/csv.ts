@@ -22,6 +22,9 @@ const number = /^[+-]\d+(?:[.,]\d+)?(?:e[+-]?\d+)?$/i;
 /** Matches a telephone number: a plus, digits, and what separates groups of them. */
 const telephoneNumber = /^\+\d[\d ().-]*$/;
 
+/** Matches a text that a spreadsheet would run or split. Some read the full-width forms of the signs as the signs. */
+const formula = /^[=@\t\r\n\uff1d\uff20\uff0b\uff0d]/;
+
 /**
  * Writes a value as a cell (RFC 4180, section 2). A spreadsheet would run a text that begins like a formula, so such a text
  * has an apostrophe in front (OWASP, "CSV Injection").
@@ -30,27 +33,28 @@ export function cellOf(value: unknown): string {
   if (value === null || value === undefined) return "";
   const text = typeof value === "string" ? value : typeof value === "object" ? JSON.stringify(value) : String(value);
   const isSigned = /^[+-]/.test(text) && !number.test(text) && !telephoneNumber.test(text);
-  const safe = /^[=@\t\r]/.test(text) || isSigned ? `'${text}` : text;
+  const safe = formula.test(text) || isSigned ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /**
  * Answers a whole list as CSV, from `cursor` on. It is read page by page as the client takes it, so that it costs no memory,
- * and reading ends with the connection or the session.
+ * and reading ends with the connection or the session. The first page is read before the answer begins, so that a refused one is a
+ * page of its own. Rejects as `read` does.
  */
-export function csvAnswer<View>(c: Context<DashboardEnv>, list: CsvList<View>, cursor: string | null): Response {
+export async function csvAnswer<View>(c: Context<DashboardEnv>, list: CsvList<View>, cursor: string | null): Promise<Response> {
   const { signal } = c.req.raw;
   const session = c.get("session");
+  const first = await list.read({ limit: readSize, cursor });
   async function* lines() {
     yield `${list.columns.map((column) => column.replaceAll(".", "_")).join(",")}\r\n`;
-    for (let next = cursor, isLast = false; !isLast && !signal.aborted;) {
-      // A slow client takes a list for longer than its session lives. The connection breaks, so that what came is not taken for the whole.
-      if (!(await session.isOpen())) throw new Error("the session has ended");
-      const { data, nextCursor } = await list.read({ limit: readSize, cursor: next });
+    for (let { data, nextCursor } = first; ;) {
       const rows = data.map((view) => lineOf(list.json(view), list.columns));
       if (rows.length > 0) yield rows.join("");
-      next = nextCursor;
-      isLast = nextCursor === null;
+      if (nextCursor === null || signal.aborted) return;
+      // A slow client takes a list for longer than its session lives. The connection breaks, so that what came is not taken for the whole.
+      if (!(await session.isOpen())) throw new Error("the session has ended");
+      ({ data, nextCursor } = await list.read({ limit: readSize, cursor: nextCursor }));
     }
   }
   const encoder = new TextEncoderStream();

@@ -52,8 +52,13 @@ export function badge(state: string): Html {
   return html`<span class="badge ${tone}">${state}</span>`;
 }
 
+/** Renders a text of which some is code, in backticks. */
+export function withCode(text: string): Html {
+  return html`${text.split("`").map((part, index) => (index % 2 === 0 ? part : html`<code>${part}</code>`))}`;
+}
+
 /** Renders a definition list; terms without a value are left out. */
-export function definitionList(list: readonly (readonly [label: string, value: Content | null])[]): Html {
+export function definitionList(list: readonly (readonly [label: string | Html, value: Content | null])[]): Html {
   return html`<dl>
     ${list.map(([label, value]) =>
       value === null

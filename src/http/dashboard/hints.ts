@@ -7,6 +7,11 @@ export function adviceOn(attempt: Pick<Attempt, "statusCode" | "error">): string
   return attempt.error === null ? null : classifyAttempt(attempt).advice;
 }
 
+/** Returns what went wrong in an attempt, in a few words. */
+export function failureText({ code, detail }: NonNullable<Attempt["error"]>): string {
+  return code === "status" ? detail : `${code}, ${detail}`;
+}
+
 /** Explains what a source's state means for its calls; `null` if the source is healthy. */
 export function adviceOnSource({ state, reason }: Pick<SourceHealth, "state" | "reason">): string | null {
   switch (state) {

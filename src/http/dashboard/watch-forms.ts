@@ -1,6 +1,7 @@
 import type { Context, Hono } from "hono";
 import { html } from "hono/html";
 import { callSidMaxLength } from "../../domain/calls/call.ts";
+import { actorOf } from "../operations/actor.ts";
 import type { HttpDependencies } from "../operations/dependencies.ts";
 import { checkBody } from "../operations/operation.ts";
 import { refusalError } from "../operations/refusal.ts";
@@ -87,7 +88,7 @@ export function addWatchForms(dashboard: Hono<DashboardEnv>, { registration, liv
           callback_url: textOf(c, "callback_url") ?? null,
           metadata: metadataIn(c),
         });
-        const outcome = await registration.registerWatch(c.get("account"), watchRequestOf(body, traceOf(c)), null);
+        const outcome = await registration.registerWatch(c.get("account"), watchRequestOf(body, traceOf(c)), null, actorOf(c, "dashboard"));
         if (outcome.kind === "key_taken") throw new Error("a form without a key has no earlier use of it");
         if (!("view" in outcome)) throw refusalError(outcome);
         const path = pathOf("watches", outcome.view.watch.id);

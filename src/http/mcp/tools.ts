@@ -58,7 +58,11 @@ const definedTools: readonly Tool[] = [
       call: z
         .record(z.string(), z.unknown())
         .describe('Body of the upstream\'s trigger, such as {"to_number": "+441234567890"}. In the sandbox: {"scenario": "success"}.'),
-      idempotency_key: z.string().describe("1 to 255 visible ASCII characters that stand for this one call."),
+      // Becomes a header.
+      idempotency_key: z
+        .string()
+        .regex(/^[\x21-\x7e]{1,255}$/, "must be 1 to 255 visible ASCII characters")
+        .describe("1 to 255 visible ASCII characters that stand for this one call."),
       ...watchFields,
     }),
     annotations: { readOnlyHint: false, destructiveHint: true, openWorldHint: true },

@@ -5,6 +5,7 @@ import type { EndpointSettings } from "../../ports/use-cases/endpoint-settings.t
 import type { IdempotencyKeys, KeptAnswers } from "../../ports/use-cases/idempotency.ts";
 import type { Portals } from "../../ports/use-cases/portals.ts";
 import type { PortalStore } from "../../ports/stores/portal-store.ts";
+import type { SessionStore } from "../../ports/stores/session-store.ts";
 import type { KeyEditing } from "../../ports/use-cases/keys.ts";
 import type { AuditStore } from "../../ports/stores/audit-store.ts";
 import type { LiveState } from "../../ports/use-cases/live-state.ts";
@@ -34,6 +35,7 @@ export type HttpDependencies = {
     AuditStore &
     Pick<PlacingStore, "getPlacing" | "listPlacings"> &
     Pick<PortalStore, "listPortalLinks"> &
+    SessionStore &
     Pick<AccountStore, "pageKeys" | "listAccounts" | "getAccount"> &
     Pick<StoreLifecycle, "readStats">;
   /** Seals the sessions of the dashboard. */
@@ -62,5 +64,7 @@ export type RateUse = {
   readonly charge: (requests: number) => void;
 };
 
-/** `rate` is undefined if the rate is not limited. With a key of the operator there is no `account`: only operations for operators run then. */
-export type Env = { Variables: { requestId: string; account: Account; key: ApiKey; rate: RateUse | undefined } };
+/** `nextTurn` resolves in the next turn of the event loop that belongs to the account, for a large body. `rate` is undefined if the rate is not limited. With a key of the operator there is no `account`: only operations for operators run then. */
+export type Env = {
+  Variables: { requestId: string; account: Account; key: ApiKey; nextTurn: () => Promise<void>; rate: RateUse | undefined };
+};

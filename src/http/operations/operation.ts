@@ -7,7 +7,8 @@ import { documentOf } from "./operation-document.ts";
 import { requireRights } from "./key-rights.ts";
 import { notFoundProblem, unprocessable } from "./problem.ts";
 import type { ParameterError, PointerError, ProblemError } from "./problem.ts";
-import { parseJson, readBody, refuseLargeBody } from "./request-body.ts";
+import { parseJson, readBody, refuseLargeBody, turnForBody } from "./request-body.ts";
+import type { BodyKind } from "./request-body.ts";
 
 const nothing = z.object({});
 const noQuery = z.strictObject({});
@@ -40,10 +41,15 @@ export function addOperation<Params extends z.ZodType, Query extends z.ZodType, 
   const parameterSchemas = operation.path.startsWith("/v1/") ? operation : null;
   registerOperation(app, operation, async (c) => {
     const parameters = parameterSchemas === null ? { params: {}, query: {} } : checkParameters(c, parameterSchemas);
-    const body =
-      operation.body === undefined ? refuseLargeBody(c) : checkBody(operation.body, parseJson(c, await readBody(c, bodyKind), bodyKind));
+    const body = operation.body === undefined ? refuseLargeBody(c) : await readChecked(c, operation.body, bodyKind);
     return handle(c, { ...parameters, body } as Input<z.infer<Params>, z.infer<Query>, z.infer<Body>>);
   });
+}
+
+async function readChecked<Schema extends z.ZodType>(c: Context<Env>, schema: Schema, kind: BodyKind): Promise<z.infer<Schema>> {
+  const bytes = await readBody(c, kind);
+  await turnForBody(c, bytes);
+  return checkBody(schema, parseJson(c, bytes, kind));
 }
 
 /** Registers route and documentation together, so that neither exists without the other. The scope of the key is checked first. */
@@ -133,8 +139,5 @@ function readQuery(c: Context, ignored: readonly string[]): Record<string, strin
   // A copy of the parameters would lose it, and no operation has one of this name.
   if (seen.has("__proto__")) throw unprocessable([{ parameter: "__proto__", detail: "is not a known parameter" }]);
   if (twice.size > 0) throw unprocessable([...twice].map((parameter) => ({ parameter, detail: "is given more than once" })));
-  // A schema that takes parameters with any names would silently drop this one.
-  if (seen.has("__proto__") && c.req.path.startsWith("/v1/"))
-    throw unprocessable([{ parameter: "__proto__", detail: "is not a known parameter" }]);
   return Object.fromEntries(parameters);
 }

@@ -8,7 +8,7 @@ import { checkBody, checkParameters, defineOperation, registerOperation } from "
 import type { DefinedOperation } from "./operation.ts";
 import type { Input, Operation } from "./operation-definition.ts";
 import { ProblemError, problemAnswer } from "./problem.ts";
-import { parseJson, readBody } from "./request-body.ts";
+import { parseJson, readBody, turnForBody } from "./request-body.ts";
 
 /** Valid POST request, ready to run. */
 export type Post<Outcome> = {
@@ -50,6 +50,7 @@ export function addPostOperation<
     const taken = request === null ? null : await idempotency.take(request);
     if (taken?.kind === "key_taken") return answerInUse(c, taken);
     using held = taken;
+    await turnForBody(c, bytes);
     // A batch that another one of the account has outrun costs no more than its bytes.
     if (bodyKind === "batch") c.get("rate")?.refuseInDebt();
     const body = checkBody(operation.body, parseJson(c, bytes, bodyKind));

@@ -94,14 +94,15 @@ export async function isStillAuthorized(c: Context<Env>, { authentication }: Pic
   );
 }
 
-/** Limits requests by a token bucket per account (keys of the operator: per key); sets the fields of draft-ietf-httpapi-ratelimit-headers. */
-export function limitRate({ clock, limits }: HttpDependencies): MiddlewareHandler<Env> {
+/** Limits requests by a token bucket per account (keys of the operator: per key), and gives them their turns; sets the fields of draft-ietf-httpapi-ratelimit-headers. */
+export function limitRate({ clock, limits, turns }: HttpDependencies): MiddlewareHandler<Env> {
   const perSecond = limits.apiMaxPerSecond;
   const buckets = new Map<string, TokenBucket>();
   return async (c, next) => {
-    if (perSecond === 0) return next();
-    // Each key of the operator has a rate of its own.
+    // Each key of the operator has a rate and turns of its own.
     const id = c.get("key").accountId ?? c.get("key").id;
+    c.set("nextTurn", () => turns.next(id));
+    if (perSecond === 0) return next();
     const nowMs = clock.monotonicMs();
     const bucket = buckets.get(id) ?? new TokenBucket(perSecond, nowMs);
     buckets.set(id, bucket);

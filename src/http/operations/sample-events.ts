@@ -18,7 +18,14 @@ const operationalFacts: Readonly<Record<OperationalEventType, Partial<Operationa
   "endpoint.failing": { endpointId, state: "failing", reason: "status" },
   "endpoint.recovered": { endpointId, state: "recovered", reason: null },
   "endpoint.disabled": { endpointId, state: "disabled", reason: "failing" },
-  "delivery.exhausted": { endpointId, deliveryId: "dlv_01SAMPLE000000000000000000", state: "exhausted", reason: "status" },
+  "delivery.exhausted": {
+    endpointId,
+    deliveryId: "dlv_01SAMPLE000000000000000000",
+    subjectWatchId: "wch_1kw4kg04000",
+    subjectCallSid: "OUT-550e8400-e29b-41d4-a716-446655440000",
+    state: "exhausted",
+    reason: "status",
+  },
   "source.suspended": { source: "default", state: "suspended", reason: "unauthorized" },
   "call.unknown": {
     source: "default",

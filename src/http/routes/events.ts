@@ -23,9 +23,24 @@ const feedSchema = z.object({
   next_cursor: z.string().openapi({ description: "Value of `after` for the next request; never null, also after an empty page." }),
 });
 
-/** Whether a request asks for server-sent events (RFC 9110, section 12.5.1). A HEAD has no body to stream. */
-const asksForStream = (c: Context) =>
-  c.req.raw.method !== "HEAD" && /(?:^|,)\s*text\/event-stream\s*(?:;|,|$)/i.test(c.req.header("accept") ?? "");
+/** Whether a request asks for server-sent events, and prefers them to JSON or likes both. A HEAD has no body to stream. */
+function asksForStream(c: Context): boolean {
+  if (c.req.raw.method === "HEAD") return false;
+  const accept = c.req.header("accept") ?? "";
+  const weight = weightOf("text/event-stream", accept);
+  return weight > 0 && weight >= weightOf("application/json", accept);
+}
+
+/** Returns the weight of a media type that `Accept` names (RFC 9110, sections 12.4.2 and 12.5.1); 0 if it does not name it. */
+function weightOf(mediaType: string, accept: string): number {
+  for (const range of accept.toLowerCase().split(",")) {
+    const [name = "", ...parameters] = range.split(";").map((part) => part.trim());
+    if (name !== mediaType) continue;
+    const weight = parameters.find((parameter) => parameter.startsWith("q="));
+    return weight === undefined ? 1 : Number(weight.slice(2)) || 0;
+  }
+  return 0;
+}
 
 const readFeed = defineOperation({
   method: "get",
@@ -35,7 +50,7 @@ const readFeed = defineOperation({
   tag,
   summary: "Read the feed",
   description:
-    "Oldest first, for reconciliation and for clients that cannot receive webhooks. An event appears only when no earlier one can still appear before it. A client that continues from `next_cursor` therefore misses no event and sees none twice, as long as it stores the cursor together with its effect, and is never answered 409 `cursor-gone`: then events behind its cursor are gone, by a restore or by retention, and it goes on with `since`. `since` compares the time at which an event was recorded. With `Accept: text/event-stream` the same feed comes as server-sent events: `id` is the cursor, `event` the type, `data` the event on one line. `Last-Event-ID` takes precedence over `after`; `limit` and `wait` are ignored. Every 15 s a comment and the newest cursor as `id` keep the stream open. It ends with its key, and when 1 MiB of new events waits for a reader that takes none.",
+    "Oldest first, for reconciliation and for clients that cannot receive webhooks. An event appears only when no earlier one can still appear before it. A client that continues from `next_cursor` therefore misses no event and sees none twice, as long as it stores the cursor together with its effect, and is never answered 409 `cursor-gone`: then events behind its cursor are gone, by a restore or by retention, and it goes on with `since`. `since` compares the time at which an event was recorded. With `Accept: text/event-stream` the same feed comes as server-sent events, unless `Accept` prefers `application/json` by its weights: `id` is the cursor, `event` the type, `data` the event on one line. `Last-Event-ID` takes precedence over `after`; `limit` and `wait` are ignored. Every 15 s a comment and the newest cursor as `id` keep the stream open. It ends with its key, and when 1 MiB of new events waits for a reader that takes none.",
   query: z.strictObject({
     limit: limitQuery,
     after: afterQuery,

@@ -229,7 +229,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, dependencies: HttpDependen
   });
 
   addPostOperation(app, idempotency, createWatch, (c, { body }): Post<WatchOutcome> => ({
-    act: (keyed) => registration.registerWatch(c.get("account"), watchRequestOf(body, traceOf(c)), keyed),
+    act: (keyed) => registration.registerWatch(c.get("account"), watchRequestOf(body, traceOf(c)), keyed, actorOf(c)),
     answer: (outcome) => {
       if (!("view" in outcome)) throw refusalError(outcome);
       const { status, watch } = accepted(outcome);
@@ -250,7 +250,7 @@ export function addWatchRoutes(app: OpenAPIHono<Env>, dependencies: HttpDependen
     return {
       mostAnswerBytes: () =>
         parsed.reduce((sum, item, index) => sum + (item.success ? mostResultBytes(item.data) : byteLengthOf(faults[index])), 0),
-      act: (keyed) => registration.registerBatch(c.get("account"), requests, keyed),
+      act: (keyed) => registration.registerBatch(c.get("account"), requests, keyed, actorOf(c)),
       answer: ({ outcomes }) => {
         let next = 0;
         const results = faults.map((fault) => {

@@ -159,7 +159,10 @@ export const attemptSchema = z
       })
       .nullable()
       .openapi({ description: "What went wrong; null after a 2xx." }),
-    response_excerpt: z.string().nullable().openapi({ description: "The first KiB of the answer's body." }),
+    response_excerpt: z
+      .string()
+      .nullable()
+      .openapi({ description: "The first KiB of the answer's body, without the values of the endpoint's headers if it repeats them." }),
     decision: z.enum(attemptDecisions).openapi({ description: "What follows from the attempt." }),
   })
   .openapi("Attempt", { example: attemptExample });

@@ -20,7 +20,7 @@ export const endpointPatchSchema = z
         .max(10_000, "must be at most 10000")
         .nullable()
         .optional()
-        .openapi({ description: "Maximum number of webhooks a second; null for none." }),
+        .openapi({ description: "Maximum number of webhooks in any second, spread evenly; null for none." }),
       signatures: z
         .array(z.enum(["v1", "v1a"], "must be v1 or v1a"), "must be a list")
         .refine((list) => list.includes("v1") && new Set(list).size === list.length, 'must be ["v1"] or ["v1", "v1a"]')
@@ -52,13 +52,15 @@ export const rotationSchema = z
   )
   .openapi("SecretRotation", { example: { grace_seconds: defaultGraceSeconds } });
 
-/** Returns what the body changes. A key that was left out is absent. */
+/** Returns what the body changes. A key that was left out is absent, also if a form has it as `undefined`. */
 export function endpointChangeOf(body: z.infer<typeof endpointPatchSchema>): EndpointChange {
-  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, request, ...same } = body;
+  const { max_in_flight: maxInFlight, max_per_second: maxPerSecond, request, ...others } = body;
+  const same = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined));
   const limits = { ...(maxInFlight === undefined ? {} : { maxInFlight }), ...(maxPerSecond === undefined ? {} : { maxPerSecond }) };
-  // JSON has no `undefined`, so a key that was left out is absent here too.
   const template = request === undefined ? {} : { format: "template", request: storedTemplate(request) };
-  return { ...same, ...template, ...limits } as EndpointChange;
+  // A form sends all its fields, and one that is blank is `undefined`.
+  const given = Object.fromEntries(Object.entries(same).filter(([, value]) => value !== undefined));
+  return { ...given, ...template, ...limits } as EndpointChange;
 }
 
 /** Returns the rotation that the body asks for. */

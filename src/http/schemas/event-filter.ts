@@ -3,7 +3,7 @@ import { filterByNames, filterOfHook, hookFilterNames, watchFilterNames } from "
 import type { EventFilter } from "../../domain/events/event-filter.ts";
 import { maxWhereCharacters, maxWhereTerms, maxWhereTexts, metadataKeyOf, whereFields, whereFromJson } from "../../domain/events/where.ts";
 import type { WhereTerm, WhereTest } from "../../domain/events/where.ts";
-import { isBlank } from "./fields.ts";
+import { isBlank, withoutProto } from "./fields.ts";
 import { metadataKey } from "./parts.ts";
 
 const nameOf = (names: readonly string[]) => z.enum(names as readonly [string, ...string[]], `must be one of ${names.join(", ")}`);
@@ -94,8 +94,8 @@ const whereDocument = {
   propertyNames: { type: "string", pattern: `^(${whereFields.join("|")}|metadata\\.[A-Za-z0-9_]{1,40})$` },
 } as const;
 
-const whereField = z
-  .record(z.string(), z.unknown(), "must be an object")
+const whereField = withoutProto
+  .pipe(z.record(z.string(), z.unknown(), "must be an object"))
   .transform((where, context): readonly WhereTerm[] => {
     const entries = Object.entries(where);
     const refuse = (path: readonly PropertyKey[], message: string) => context.addIssue({ code: "custom", path: [...path], message });

@@ -69,11 +69,21 @@ function parseTime(text: string): number | null {
   return Number.isNaN(parsedMs) || !new Date(day).toISOString().startsWith(day) ? null : parsedMs;
 }
 
-// Refuses the key `__proto__`, because a copy of a JSON object would silently drop it.
-const withoutProto = z.unknown().superRefine((value, context) => {
-  if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__"))
-    context.addIssue({ code: "custom", path: ["__proto__"], message: "cannot be a key" });
+/** Refuses the key `__proto__` at any depth, because a copy of a JSON object would silently drop it. */
+export const withoutProto = z.unknown().superRefine((value, context) => {
+  const path = pathOfProto(value);
+  if (path !== null) context.addIssue({ code: "custom", path: [...path], message: "cannot be a key" });
 });
+
+/** Returns the path of the first key `__proto__`; `null` if there is none. */
+function pathOfProto(value: unknown): readonly string[] | null {
+  if (typeof value !== "object" || value === null) return null;
+  for (const [key, member] of Object.entries(value)) {
+    const below = key === "__proto__" ? [] : pathOfProto(member);
+    if (below !== null) return [key, ...below];
+  }
+  return null;
+}
 
 const metadataRecord = z
   .record(z.string(), z.string("must be a string"), "must be an object of strings")

@@ -4,7 +4,16 @@ import type { PlaceRequest } from "../../ports/use-cases/placing.ts";
 import type { PlacedWatchRequest, WatchChange, WatchRequest } from "../../ports/use-cases/registration.ts";
 import { watchFilterFields, watchFilterOf } from "./event-filter.ts";
 import { checkTemplate } from "./request-template.ts";
-import { callSidField, endpointFields, endpointRequestOf, metadataField, sourceNameField, timeField, urlField } from "./fields.ts";
+import {
+  callSidField,
+  endpointFields,
+  endpointRequestOf,
+  metadataField,
+  sourceNameField,
+  timeField,
+  urlField,
+  withoutProto,
+} from "./fields.ts";
 
 const watchFields = {
   callback_url: urlField.nullish().openapi({
@@ -80,7 +89,7 @@ export function watchChangeOf(body: z.infer<typeof watchPatchSchema>): WatchChan
 export const placeRequestSchema = z
   .strictObject(
     {
-      call: z.record(z.string(), z.json(), "must be an object").openapi({
+      call: withoutProto.pipe(z.record(z.string(), z.json(), "must be an object")).openapi({
         type: "object",
         additionalProperties: true,
         description:

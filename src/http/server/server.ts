@@ -13,7 +13,7 @@ import { requestIdOf } from "../operations/request-guards.ts";
 import { ClosingResponse, isDiscarding } from "./unread-body.ts";
 
 /** A Hono app. `bindings` name the peer of the request. */
-type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
+export type Fetchable = { fetch(request: Request, bindings: HttpBindings | Http2Bindings): Response | Promise<Response> };
 
 export type Listening = {
   /** Port that was bound; a free one if 0 was requested. */
@@ -98,11 +98,17 @@ export function listen(
     autoCleanupIncoming: false,
   });
   const answering = new Map<Duplex, ServerResponse>();
+  /** Open connections, by the number of bytes that were read when their last answer ended. */
+  const sockets = new Map<Socket, number>();
   let closing: Promise<void> | null = null;
   /** Called before an answer may be written, because the headers of some are sent within the same call. */
   const begin = ({ socket }: IncomingMessage, response: ServerResponse): void => {
     answering.set(socket, response);
-    response.once("close", () => answering.delete(socket));
+    response.once("close", () => {
+      // The next request of the connection may have arrived already.
+      if (answering.get(socket) === response) answering.delete(socket);
+      if (sockets.has(socket)) sockets.set(socket, socket.bytesRead);
+    });
     if (closing !== null) response.setHeader("connection", "close");
   };
   const server = createServer(options, (request, response) => {
@@ -118,11 +124,15 @@ export function listen(
   server.maxConnections = limits.maxConnections;
   server.setTimeout(limits.stallTimeoutMs);
 
-  const sockets = new Set<Socket>();
   server.on("connection", (socket) => {
-    sockets.add(socket);
+    sockets.set(socket, 0);
     socket.once("close", () => sockets.delete(socket));
   });
+  // Replaces that of Node, which also ends a connection whose client still takes an answer that is written whole.
+  server.closeIdleConnections = () => {
+    for (const [socket, bytesAnswered] of sockets)
+      if (bytesAnswered > 0 && socket.bytesRead === bytesAnswered && !answering.has(socket) && !isDiscarding(socket)) socket.destroy();
+  };
 
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const isAnswered = answering.get(socket)?.headersSent === true;
@@ -142,7 +152,7 @@ export function listen(
       const timer = setTimeout(() => server.closeAllConnections(), graceMs);
       // Node counts a connection that has sent nothing as active. A client that opens some in advance would delay the close.
       const silence = setTimeout(() => {
-        for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+        for (const socket of sockets.keys()) if (socket.bytesRead === 0) socket.destroy();
       }, limits.silentMs);
       server.close(() => {
         clearTimeout(timer);
@@ -151,7 +161,10 @@ export function listen(
       });
       // Idle connections are closed by now. Others are closed after their answer, because an open connection would delay
       // the close until the grace ends.
-      for (const response of answering.values()) if (!response.headersSent) response.setHeader("connection", "close");
+      for (const response of answering.values())
+        if (!response.headersSent) response.setHeader("connection", "close");
+        // Such an answer, an event stream for instance, has promised its client that the connection stays open.
+        else response.once("close", () => server.closeIdleConnections());
     }));
 
   return new Promise((resolve, reject) => {

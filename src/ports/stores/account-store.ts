@@ -150,8 +150,8 @@ export interface AccountStore {
   ensureKey(
     draft: Omit<ApiKeyDraft, keyof KeyRights | "accountId" | "by"> & { readonly accountId: string },
   ): Promise<{ readonly kind: "ensured" } | { readonly kind: "belongs_to_another"; readonly accountId: string | null }>;
-  /** Adds a key, unless its account has `maxKeysPerAccount` keys. */
-  createKey(draft: ApiKeyDraft): Promise<{ readonly kind: "created" } | { readonly kind: "too_many" }>;
+  /** Adds a key, unless its account has `maxKeysPerAccount` keys, or the key that asks was revoked. */
+  createKey(draft: ApiKeyDraft): Promise<{ readonly kind: "created" | "too_many" | "revoked" }>;
   /** Lists all keys of an account including revoked ones, oldest first; with `null` those of the operator. */
   listKeys(accountId: string | null): Promise<readonly ApiKeyView[]>;
   /** Lists a page of the keys of an account including revoked ones, newest first. */

@@ -15,7 +15,7 @@ export type FoundPortalLink = {
   readonly link: PortalLink;
   readonly account: Account;
   readonly tokenHash: string;
-  /** `null` until the link is used. */
+  /** `null` until the link is used, and once its user has signed out. */
   readonly sessionHash: string | null;
   /** `null` while the link, its session and its key live. */
   readonly end: Exclude<PortalEnd, "used"> | null;

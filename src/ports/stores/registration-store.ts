@@ -48,6 +48,8 @@ export type WatchDraft = {
   /** Whether a new watch restarts an ended call (sandbox) instead of being notified of its end. */
   readonly restartsEndedCall: boolean;
   readonly quotas: Quotas;
+  /** Requester, for the row of a disabled endpoint that the watch enables. */
+  readonly by: Actor | null;
   /** The placing that this watch settles; `null` for a registration. Quotas and an endpoint that differs do not refuse such a watch. */
   readonly placing: SettledPlacing | null;
 };

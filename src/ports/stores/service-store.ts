@@ -9,6 +9,7 @@ import type { FreshnessStore } from "./freshness-store.ts";
 import type { IdempotencyStore } from "./idempotency-store.ts";
 import type { MarkStore } from "./mark-store.ts";
 import type { PlacingStore } from "./placing-store.ts";
+import type { SessionStore } from "./session-store.ts";
 import type { PortalStore } from "./portal-store.ts";
 import type { ReadStore } from "./read-store.ts";
 import type { RegistrationStore } from "./registration-store.ts";
@@ -114,6 +115,7 @@ export interface ServiceStore
     OperationalStore,
     AuditStore,
     PortalStore,
+    SessionStore,
     PlacingStore,
     StoreLifecycle {}
 

@@ -15,7 +15,9 @@ export type KeyOutcome =
   /** `key` is shown only in this answer. */
   | { readonly kind: "created"; readonly view: ApiKeyView; readonly key: string }
   | { readonly kind: "beyond"; readonly right: RightBeyond }
-  | { readonly kind: "too_many" };
+  | { readonly kind: "too_many" }
+  /** The key that asks was revoked since it was looked up. */
+  | { readonly kind: "revoked" };
 
 /** API keys of an account, on request of one of them. */
 export interface KeyEditing {

@@ -32,4 +32,6 @@ export interface Portals {
   open(found: FoundPortalLink): Promise<string | null>;
   /** Whether a token is that of the link's session. */
   isSessionOf(found: FoundPortalLink, session: string): boolean;
+  /** Ends the session of a link, for all instances. The link stays used. */
+  endSession(found: FoundPortalLink): Promise<void>;
 }

@@ -90,12 +90,14 @@ export interface Registration {
     account: Account,
     request: WatchRequest,
     keyed: KeyedRequest<WatchOutcome> | null,
+    by: Actor,
   ): Promise<WatchOutcome | IdempotencyKeyInUse>;
   /** Registers 1 to 1,000 watches. Accepted ones are committed together; outcomes are in the order of the requests. */
   registerBatch(
     account: Account,
     requests: readonly WatchRequest[],
     keyed: KeyedRequest<BatchOutcome> | null,
+    by: Actor,
   ): Promise<BatchOutcome | IdempotencyKeyInUse>;
   /** Removes a watch and cancels its pending deliveries; with `purge`, deletes its events too. False if the id is unknown. */
   removeWatch(account: Account, watchId: string, purge: boolean, by: Actor): Promise<boolean>;

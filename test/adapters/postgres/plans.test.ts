@@ -97,6 +97,7 @@ async function fill(): Promise<void> {
     insert into api_keys (id, account_id, name, fingerprint, created_at) select n, 1 + n % 20, 'key', 'many ' || n, 1 from generate_series(1, 2000) n;
     insert into portal_links (id, account_id, key_id, can, token_hash, created_at, expires_at)
       select n, 1 + n % 20, n, 'look', 'many ' || n, 1, n from generate_series(1, 2000) n;
+    insert into ended_sessions (hash, key_id, expires_at) select 'many ' || n, n % 20, n from generate_series(1, 5000) n;
     insert into audit (id, account_id, at, action, target_kind, target_id, actor_kind, detail)
       select n, 1 + n % 20, n, 'hook.created', 'hook', 'hk', 'key', '{}' from generate_series(1, 5000) n;
     insert into stored_answers (id, account_id, request_hash, sealed, expires_at) select 'many ' || n, 1 + n % 20, '', '', n from generate_series(1, 5000) n;

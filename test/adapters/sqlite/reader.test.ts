@@ -113,7 +113,7 @@ describe("a read in the reader thread", () => {
           await Promise.all(together.map((wanted) => writeAndRead(world, `OUT-${writers++}`, wanted)));
         },
       ),
-      { numRuns: 50 },
+      { numRuns: 20 },
     );
   });
 

@@ -543,3 +543,21 @@ describe("the end", () => {
     expect(receiver.connectionCount()).toBe(1);
   });
 });
+
+describe("an answer that repeats the request", () => {
+  const secretValues = ["Bearer s3cret-token-of-a-gateway", "the value of x-gate"];
+  const repeated = (start: number) => `${"x".repeat(start)}${secretValues.join()}${"y".repeat(100)}`;
+  test.each([
+    ["plain", 0, (text: string) => Buffer.from(text), ""],
+    ["cut by the end of the excerpt", 1010, (text: string) => Buffer.from(text), ""],
+    ["compressed", 0, (text: string) => gzipSync(text), "content-encoding: gzip\r\n"],
+    ["compressed and cut", 1010, (text: string) => gzipSync(text), "content-encoding: gzip\r\n"],
+  ])("shows no secret value of it, %s", async (_name, start, encode, head) => {
+    const sent = encode(repeated(start));
+    const beginning = Buffer.from(`HTTP/1.1 200 OK\r\n${head}content-length: ${sent.length}\r\n\r\n`);
+    const receiver = await startReceiver({ answer: ({ socket }) => socket.write(Buffer.concat([beginning, sent])) });
+    const { outcome } = await startSender().send({ ...requestTo(receiver.url), secretValues });
+    expect(outcome).toMatchObject({ kind: "answered", excerpt: expect.stringContaining("[header val") });
+    expect(JSON.stringify(outcome)).not.toMatch(/s3cret|the value/);
+  });
+});

@@ -146,6 +146,10 @@ describe("account create", () => {
     expect(out).toMatch(
       /^account for people\n {2}account id {2}acc_\S+\n {2}key id {6}key_\S+\n {2}API key {5}rb_\S+\nThe key is shown once/,
     );
+    // Without a source it polls nothing, and the output says how to change that.
+    expect(out).toMatch(/It polls nothing but the sandbox yet: .*source set --account.*account set --default-source/);
+    const { out: withSource } = await run("account", "create", "beta", "--default-source");
+    expect(withSource).not.toContain("polls nothing");
   });
 
   test("gives the source default to whom it is to be encryptionKeys, and to the account default", async () => {

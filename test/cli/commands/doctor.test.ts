@@ -101,7 +101,7 @@ test.each<[name: string, over: Environment | ((folder: string) => Environment), 
     /file cannot be written to \(ENOTDIR/,
   ],
   ["a file that is no database", (path) => ({ DATABASE_URL: `sqlite:${join(path, "file")}` }), "database", /./],
-  ["an encryption key that is none", { RINGBACK_ENCRYPTION_KEY: "very-secret" }, "encryption key", /./],
+  ["an encryption key that is none", { RINGBACK_ENCRYPTION_KEY: "very-secret" }, "configuration", /^RINGBACK_ENCRYPTION_KEY: /],
   [
     "a Postgres that is away",
     { DATABASE_URL: "postgres://u:very-secret@127.0.0.1:9/x", RINGBACK_ENCRYPTION_KEY: encryptionKey },

@@ -92,6 +92,27 @@ test("empty objects that became lists are found, among other keys in another ord
   expect(findSignatureFault(webhook({ signature, body: received }), nowMs).fault).toBe("body_reserialised");
 });
 
+/** Sorts every key, as the encoders of Go and of some templates do. */
+function allSorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, child]) => [key, allSorted(child)]));
+}
+
+test.each([
+  ["standard", body],
+  ["five keys of metadata", body.replace('{"b":"1","a":"2"}', '{"e":"1","d":"2","c":"3","b":"4","a":"5"}')],
+  ["flat", '{"id":"evt_1","type":"call.queued","call_sid":"OUT-1","sequence":1,"metadata_b":"1","metadata_a":"2","details_a":null}'],
+  [
+    "operational",
+    '{"type":"key.expiring","timestamp":"x","data":{"endpoint_id":null,"delivery_id":null,"hook_ids":[],"watch_id":null,"call_sid":null,"placing_id":null,"key_id":"key_1","source":null,"state":null,"reason":null,"metadata":null,"idempotency_key":null,"observed_at":"x"}}',
+  ],
+])("keys that were sorted, those of metadata too, are found (%s)", (_name, sent) => {
+  const signature = new Webhook(secret).sign("evt_1", new Date(nowMs), sent);
+  const received = JSON.stringify(allSorted(JSON.parse(sent)));
+  expect(findSignatureFault(webhook({ signature, body: received }), nowMs).fault).toBe("body_reserialised");
+});
+
 test("a form that was parsed and written again is found", () => {
   const sent = new URLSearchParams({ id: "evt_1", reason: "a b~c" }).toString();
   const received = sent.replaceAll("+", "%20").replaceAll("%7E", "~");

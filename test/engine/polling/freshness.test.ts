@@ -98,8 +98,9 @@ describe("calls at a scarce rate", () => {
   test("are seen to change sooner by what was learned than by the even schedule, for as many polls", async () => {
     const even = await pollMixture("even");
     const learned = await pollMixture("learned");
-    // 0.75 is expected; the means of 250 delays differ from theirs by some hundredths.
-    expect(learned.meanMs).toBeLessThan(even.meanMs * 0.87);
+    // 0.55 is expected; the means of 250 delays differ from theirs by some hundredths. A budget that counts the plans of ended
+    // calls, too, spoils it to 0.66.
+    expect(learned.meanMs).toBeLessThan(even.meanMs * 0.61);
     expect(learned.polls).toBeLessThan(even.polls * 1.02);
     // Expectation: what the service shows is what happened.
     expect(even.delays).toBeNull();

@@ -179,7 +179,7 @@ const watchRequest = (callSid: string, url: number, signingSecret: string | null
   expiresAtMs: null,
 });
 const register = ({ registrar, account }: RegistrarWorld, callSid: string, url = 1) =>
-  registrar.registerWatch(account, watchRequest(callSid, url), null);
+  registrar.registerWatch(account, watchRequest(callSid, url), null, commandLine);
 
 const request = fc.record({
   kind: fc.constantFrom("watch", "watch", "batch", "hook"),
@@ -208,10 +208,10 @@ async function run({ registrar, account }: RegistrarWorld, given: typeof request
         };
   switch (kind) {
     case "watch":
-      return registrar.registerWatch(account, watchRequest(`OUT-${calls[0]}`, url, signingSecret), keyed("/v1/watches"));
+      return registrar.registerWatch(account, watchRequest(`OUT-${calls[0]}`, url, signingSecret), keyed("/v1/watches"), commandLine);
     case "batch": {
       const requests = calls.map((call, index) => watchRequest(`OUT-${call}`, (url + index) % 4, signingSecret));
-      return registrar.registerBatch(account, requests, keyed("/v1/watches/batch"));
+      return registrar.registerBatch(account, requests, keyed("/v1/watches/batch"), commandLine);
     }
     default:
       return registrar.registerHook(

@@ -49,6 +49,22 @@ describe("slices of a large request", () => {
     expect(order.lastIndexOf("quiet")).toBeLessThanOrEqual(6);
   });
 
+  test("and computations without items share the turns", async () => {
+    const clock = new Turned();
+    const turns = new ComputingTurns(clock);
+    const order: string[] = [];
+    const next = (account: string) => turns.next(account).then(() => order.push(account));
+    const loud = Array.from({ length: 5 }, () => next("loud"));
+    const sliced = turns.map("loud", items(200), (n) => n);
+    const quiet = next("quiet");
+    await clock.turn();
+    expect(order).toEqual(["loud"]);
+    await clock.turn();
+    expect(order).toEqual(["loud", "quiet"]);
+    while (!clock.isIdle) await clock.turn();
+    await Promise.all([...loud, sliced, quiet]);
+  });
+
   test("of one request that fails do not hold up the next", async () => {
     const clock = new Turned();
     const turns = new ComputingTurns(clock);

@@ -13,6 +13,7 @@ import { createPostgresStore } from "../../../src/adapters/postgres/store.ts";
 import { releaseLeasesOf } from "../../../src/adapters/postgres/deliveries/claims.ts";
 import type { DeliveryPolicy } from "../../../src/domain/deliveries/retry-policy.ts";
 import type { CounterCorrection, ServiceStore } from "../../../src/ports/stores/service-store.ts";
+import { keptSessionsOf } from "./kept-sessions.ts";
 import { asAdministrator, databaseUrl } from "./postgres-server.ts";
 import { startMs } from "../store-drafts.ts";
 
@@ -50,7 +51,8 @@ export class TestPostgres {
   async empty(): Promise<void> {
     const client = await this.#connectCleaner();
     await client.query(
-      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and pid <> all($1::int[])",
+      [keptSessionsOf(this.url)],
     );
     // Without triggers: neither are references checked, nor is counted what goes.
     const { rows } = await client.query<{ name: string }>(

@@ -18,6 +18,7 @@ export type ShownDelivery = {
   readonly event_id: string;
   readonly event_type: string;
   readonly watch_id: string | null;
+  readonly call_sid: string | null;
   readonly endpoint_id: string;
   readonly status: string;
   readonly attempt_count: number;

@@ -130,6 +130,11 @@ export class ProcessService extends StartedService {
     await this.#process.start(AbortSignal.timeout(startWithinMs));
   }
 
+  /** Starts the next service on its database in this process of the test, where no process is proved by it. The one before has ended. */
+  startNextHere(): Promise<InProcessService> {
+    return startService({ environment: this.environment });
+  }
+
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null> {
     return this.#process.terminate();

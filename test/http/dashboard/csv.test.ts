@@ -17,6 +17,11 @@ describe("a cell", () => {
     ["\rx", '"\'\rx"'],
     ["+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"],
     ["-2+3+cmd", "'-2+3+cmd"],
+    ["\nx", '"\'\nx"'],
+    ["＝1+1", "'＝1+1"],
+    ["＋1", "'＋1"],
+    ["－1", "'－1"],
+    ["＠SUM(A1)", "'＠SUM(A1)"],
     ["+1-2", "+1-2"],
     ["-", "'-"],
     ["+", "'+"],
@@ -41,32 +46,50 @@ describe("a cell", () => {
 
   test("never begins like a formula, and is read back", () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[=@+\-\t\r][ -~]{0,9}$/)), (text) => {
+      fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[=@+\-\t\r\n＝＋－＠][ -~]{0,9}$/)), (text) => {
         const cell = cellOf(text);
         const read = cell.startsWith('"') ? cell.slice(1, -1).replaceAll('""', '"') : cell;
-        expect(read.replace(/^'(?=[=@+\-\t\r])/, "")).toBe(text.replace(/^'(?=[=@+\-\t\r])/, ""));
-        expect(read).not.toMatch(/^(?:[=@\t\r]|[+-](?![\d]))/);
+        expect(read.replace(/^'(?=[=@+\-\t\r\n＝＋－＠])/, "")).toBe(text.replace(/^'(?=[=@+\-\t\r\n＝＋－＠])/, ""));
+        expect(read).not.toMatch(/^(?:[=@\t\r\n＝＋－＠]|[+-](?![\d]))/);
       }),
     );
   });
 });
 
 describe("every list", () => {
-  test.each(["watches", "deliveries", "endpoints", "hooks"])("of %s is CSV at its address and .csv, and links there", async (name) => {
+  test.each(["watches", "events", "deliveries", "endpoints", "hooks"])(
+    "of %s is CSV at its address and .csv, and links there",
+    async (name) => {
+      const dashboard = await openDashboard();
+      await dashboard.world.watch("OUT-1", { url });
+      await dashboard.world.registerHook(url);
+      await dashboard.world.see("OUT-1", "queued");
+      const { get } = await signIn(dashboard);
+      expect(linksOf((await get(`/dashboard/${name}`)).text)).toContain(`/dashboard/${name}.csv`);
+      const { status, headers, text } = await get(`/dashboard/${name}.csv`);
+      expect(status).toBe(200);
+      expect(headers["content-type"]).toMatch(/^text\/csv; charset=utf-8/);
+      expect(headers["content-disposition"]).toBe(`attachment; filename="${name}.csv"`);
+      const [head, ...rows] = text.trimEnd().split("\r\n");
+      expect(head).toMatch(/^id,/);
+      expect(rows).toHaveLength(1);
+      expect(rows[0]).toMatch(/^(?:wch|evt|dlv|ep|hk)_/);
+    },
+  );
+
+  test("of events is the whole feed, with the filters of its page", async () => {
     const dashboard = await openDashboard();
-    await dashboard.world.watch("OUT-1", { url });
-    await dashboard.world.registerHook(url);
-    await dashboard.world.see("OUT-1", "queued");
+    for (let n = 0; n < 205; n++) await dashboard.world.watch(`OUT-${n}`, { url });
+    for (let n = 0; n < 205; n++) await dashboard.world.see(`OUT-${n}`, "queued");
+    await dashboard.world.see("OUT-7", "success", "=HYPERLINK()");
     const { get } = await signIn(dashboard);
-    expect(linksOf((await get(`/dashboard/${name}`)).text)).toContain(`/dashboard/${name}.csv`);
-    const { status, headers, text } = await get(`/dashboard/${name}.csv`);
-    expect(status).toBe(200);
-    expect(headers["content-type"]).toMatch(/^text\/csv; charset=utf-8/);
-    expect(headers["content-disposition"]).toBe(`attachment; filename="${name}.csv"`);
-    const [head, ...rows] = text.trimEnd().split("\r\n");
-    expect(head).toMatch(/^id,/);
-    expect(rows).toHaveLength(1);
-    expect(rows[0]).toMatch(/^(?:wch|dlv|ep|hk)_/);
+    const whole = (await get("/dashboard/events.csv")).text;
+    expect(sidsIn(whole)).toEqual([...Array.from({ length: 205 }, (_, n) => `OUT-${n}`), "OUT-7"]);
+    expect(whole).toContain(",success,queued,'=HYPERLINK(),true,2,");
+    expect(sidsIn((await get("/dashboard/events.csv?type=terminal")).text)).toEqual(["OUT-7"]);
+    expect(sidsIn((await get("/dashboard/events.csv?status=SUCCESS&source=default")).text)).toEqual(["OUT-7"]);
+    expect(sidsIn((await get("/dashboard/events.csv?source=other")).text)).toEqual([]);
+    expect((await get("/dashboard/events.csv?type=odd")).status).toBe(422);
   });
 
   test("is whole and filtered, in the order of its pages", async () => {
@@ -93,6 +116,15 @@ describe("every list", () => {
     };
     await expect(rest()).rejects.toThrow("session has ended");
   });
+
+  test.each(["watches", "deliveries", "endpoints", "hooks", "keys", "portal-links", "audit", "calls"])(
+    "of %s refuses a cursor that is not its own with a page, not with a torn file",
+    async (name) => {
+      const { get } = await signIn(await openDashboard());
+      const answer = await get(`/dashboard/${name}.csv?cursor=bm90LW91cnM`);
+      expect([answer.status, String(answer.headers["content-type"])]).toEqual([422, "text/html; charset=UTF-8"]);
+    },
+  );
 
   test("needs a session", async () => {
     const { ask } = await openDashboard();

@@ -66,6 +66,14 @@ describe("a form", () => {
     expect(json.status).toBe(415);
     expect((await submit("/dashboard/sign-out", { more: "x".repeat(128 * 1024) })).status).toBe(413);
   });
+
+  test("of an endpoint's settings may leave fields out, which then change nothing", async () => {
+    const changes: unknown[] = [];
+    const patch = (_account: unknown, _id: unknown, change: unknown) => Promise.resolve(changes.push(change) as never);
+    const { submit } = await signIn(await openDashboard({ endpointSettings: { patch } as never }));
+    expect((await submit("/dashboard/endpoints/ep_1/edit", { format: "flat" })).status).toBe(303);
+    expect(changes).toStrictEqual([{ format: "flat", signatures: ["v1"], maxPerSecond: null }]);
+  });
 });
 
 describe("every answer", () => {

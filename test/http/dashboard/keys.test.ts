@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { newId } from "../../../src/domain/ids.ts";
 import type { ApiKeyDraft } from "../../../src/ports/stores/account-store.ts";
-import { day, hour, startMs } from "../../harness/store-drafts.ts";
+import { answered, day, hour, startMs } from "../../harness/store-drafts.ts";
 import { cookieOf, hashApiKey, openDashboard } from "./dashboard-world.ts";
 import type { OpenDashboard } from "./dashboard-world.ts";
 import { textOf } from "./page-text.ts";
@@ -126,6 +126,20 @@ describe("a key of the operator", () => {
     const submit = (path: string) => dashboard.post(path, { token }, { cookie });
     expect((await submit("/dashboard/endpoints/ep_1/test")).status).toBe(403);
     expect((await submit("/dashboard/sign-out")).status).toBe(303);
+  });
+
+  test("sees of every account why a webhook has not arrived, without a link to its pages", async () => {
+    const dashboard = await openDashboard();
+    const { world, clock } = dashboard;
+    await world.watch("OUT-1", { url: "https://crm.example/calls" });
+    for (const job of (await world.see("OUT-1", "calling")).jobs) await world.record(job, answered(401));
+    clock.setWall(world.nowMs);
+    const { get } = await signInWith(dashboard, {});
+    const { text } = await get(`/dashboard/operator/accounts/${dashboard.account.id}`);
+    expect(textOf(text)).toMatch(
+      /Webhooks that have not arrived .* call\.calling dlv_\S+ pending waits for attempt 2 .* Last attempt: answered 401 OUT-1 https:\/\/crm\.example\/calls 1 /,
+    );
+    expect(text).not.toMatch(/href="\/dashboard\/(?:deliveries|watches|endpoints)/);
   });
 
   test("alone sees the pages of the operator", async () => {

@@ -38,6 +38,8 @@ describe("the pictures of the overview", () => {
     // Each picture has its numbers in a table.
     expect([...text.matchAll(/<details>\s*<summary>Numbers: [^<]+<\/summary>\s*<table/g)]).toHaveLength(4);
     expect(said).toMatch(/From \(UTC\) Transitions Webhooks delivered .* 12:00 .* 12:02/);
+    // A minute in which every attempt failed is the one to see.
+    expect(said).toMatch(/From \(UTC\) Attempts that delivered 12:00 66\.6 % 12:02 0 %/);
     expect(text).not.toContain("style=");
   });
 

@@ -105,7 +105,7 @@ test("the signing secret of new endpoints is set by a form of admin keys, shown 
   expect(shownIn(own.text)).toBe(secret);
   const receiver = await startCallbacks();
   const hook = (await client.post("/v1/hooks", { url: receiver.url("/all") })).body;
-  // The endpoint signs with the secret of the account, which nobody needs to be shown again.
+  // The endpoint signs with the secret of the account, which need not be shown again.
   expect(hook["signing_secret"] ?? null).toBeNull();
 
   const refused = await submit(path, { idempotency_key: await keyOn(), signing_secret: "whsec_short" });

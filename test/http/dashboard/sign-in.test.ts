@@ -232,6 +232,14 @@ describe("the cookie", () => {
     // Nor is a page kept for Back.
     expect(answer.headers["clear-site-data"]).toBe('"cache"');
   });
+
+  test("goes for every copy of its cookie, and for no other session of the key", async () => {
+    const dashboard = await openDashboard();
+    const [left, kept] = [await signIn(dashboard), await signIn(dashboard)];
+    expect((await left.get("/dashboard")).status).toBe(200);
+    await left.submit("/dashboard/sign-out");
+    expect([(await left.get("/dashboard")).status, (await kept.get("/dashboard")).status]).toEqual([401, 200]);
+  });
 });
 
 describe("a key in the request's headers", () => {

@@ -7,7 +7,6 @@ import type { Row } from "../../sql/rows.ts";
 import { deleteUnwatchedCalls, readWatchedCalls, settleWatching } from "../calls/watched-calls.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints } from "../deliveries/due-bounds.ts";
-import { markSizesOf } from "../marks/set-mark.ts";
 
 /** What one portion erased. `isDone` once the account is deleted. */
 export type Erased = {
@@ -26,7 +25,7 @@ const rowsOfEvent = 3;
  */
 export async function eraseAccount(tx: Transaction, mark: Mark): Promise<Erased> {
   const { accountKey } = mark;
-  const { portion } = markSizesOf(tx);
+  const { portion } = tx.markSizes;
   const nothing = { isDone: false, unwatchedCallIds: [], resumedCalls: [] };
   await dropOtherMarks(tx, mark);
   const events = await eraseEvents(tx, accountKey, Math.ceil(portion / rowsOfEvent));

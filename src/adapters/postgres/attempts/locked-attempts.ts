@@ -161,7 +161,7 @@ export class LockedAttempts {
       { nowMs, jitter },
     );
     this.#attempts.push({ deliveryKey, attempt: result.attempt });
-    if (delivery.row["event_type"] !== "endpoint.test") this.#count(delivery.row, result.attempt.decision, nowMs);
+    if (delivery.row["event_type"] !== "endpoint.test") this.#count(delivery, result.attempt.decision, nowMs);
     this.#applyResult(delivery, result);
     endpoint.status = result.endpoint;
     if (hasHostChanged(host.status, result.host)) host.changed = true;
@@ -171,11 +171,12 @@ export class LockedAttempts {
     return { row: delivery.row, hostId: endpoint.hostId, result };
   }
 
-  #count(row: Row, decision: AttemptDecision, nowMs: number): void {
+  /** Counts an attempt. `state` is that before it. */
+  #count({ row, state }: DeliveryWork, decision: AttemptDecision, nowMs: number): void {
     const count = countOf(decision, nowMs);
     this.#counts.push({ endpointKey: integer(row, "endpoint_id"), ...count });
-    const kind = kindOfAttempt(decision, nowMs - integer(row, "created_at"));
-    this.#activity.push({ accountKey: integer(row, "account_id"), atMs: count.atMs, kind });
+    const kind = kindOfAttempt(decision, nowMs - integer(row, "created_at"), state.status === "delivered");
+    if (kind !== null) this.#activity.push({ accountKey: integer(row, "account_id"), atMs: count.atMs, kind });
   }
 
   #applyResult(delivery: DeliveryWork, { delivery: state }: AttemptResult): void {

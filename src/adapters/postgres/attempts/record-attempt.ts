@@ -5,7 +5,7 @@ import { operationalEventsAfter } from "../../../domain/events/operational-event
 import type { OperationalEventDraft } from "../../../domain/events/operational-events.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
-import { id, integer, text } from "../../sql/rows.ts";
+import { id, idOrNull, integer, text, textOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { insertEvents } from "../deliveries/event-rows.ts";
 import type { NewEvent } from "../deliveries/event-rows.ts";
@@ -99,6 +99,8 @@ function draftsOf(decision: DecidedAttempt | null, { accountHooks }: Consequence
     accountId: id(row, "acc", "account_id"),
     endpointId,
     eventType: text(row, "event_type") as EventType,
+    watchId: idOrNull(row, "wch", "watch_id"),
+    callSid: textOrNull(row, "call_sid"),
     hookIds: accountHooks.filter((hook) => hook.endpointId === endpointId).map(({ id }) => id),
   };
   return operationalEventsAfter(about, result, nowMs);

@@ -9,7 +9,6 @@ import type { Row } from "../../sql/rows.ts";
 import { goneMarksOfCall } from "../../sql/call-marks.ts";
 import { callStatusOf, gatherWatchedCall, id, integer, callRowOf } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { markSizesOf } from "../marks/set-mark.ts";
 import { findStillWatching, findWithOlder, readConcerned } from "./crowded-calls.ts";
 import { TransitionEvents } from "./transition-events.ts";
 import type { Others, TransitionContext } from "./transition-events.ts";
@@ -36,7 +35,7 @@ type WrittenCall = {
  */
 export async function commitCalls(tx: Transaction, token: number, commits: readonly CallCommit[]): Promise<readonly CallCommitResult[]> {
   const callKeys = commits.map(({ callId }) => decodeId(callId));
-  const limit = markSizesOf(tx).threshold;
+  const limit = tx.markSizes.threshold;
   const [rows, transitionEvents] = await Promise.all([
     tx.all("select * from calls where id = any($1) order by id for no key update", callKeys),
     TransitionEvents.load(tx, callKeys, limit + 1),

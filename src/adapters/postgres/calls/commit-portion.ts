@@ -6,7 +6,6 @@ import type { SendJob } from "../../../ports/stores/send-job.ts";
 import { markOf } from "../../sql/call-marks.ts";
 import { isOfEnabled } from "../accounts/disabled-accounts.ts";
 import type { Transaction } from "../connection/transaction.ts";
-import { markSizesOf } from "../marks/set-mark.ts";
 import { readCurrent } from "./commit-call.ts";
 import { findStillWatching, readPortion } from "./crowded-calls.ts";
 import type { PortionWatch } from "./crowded-calls.ts";
@@ -26,7 +25,7 @@ async function commitPortion(tx: Transaction, token: number, request: CallPortio
   const calls = new Map(row === undefined ? [] : [[callId, row]]);
   if (row === undefined || mark === null || row["owner_token"] !== token || row["version"] !== expectedVersion)
     return { kind: "stale", call: (await readCurrent(tx, token, calls, [request])).get(callId) ?? null };
-  const portion = await readPortion(tx, callKey, mark, markSizesOf(tx).portion);
+  const portion = await readPortion(tx, callKey, mark, tx.markSizes.portion);
   const { notices, jobs } = await writeMarked(tx, token, callKey, mark, {
     watches: portion.watches.filter(({ sparedBy }) => sparedBy !== mark.version),
     recordedAtMs: nowMs,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
+import { defaultMarkSizes } from "../../sql/marks/mark-rows.ts";
+import type { DeliveryPolicy, MarkSizes } from "../../../domain/deliveries/retry-policy.ts";
 import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import { messageOf } from "../../../domain/error-text.ts";
 import type { ChangeKind } from "../../sql/queries.ts";
@@ -76,6 +77,11 @@ export class Database implements Queries {
   get policy(): DeliveryPolicy {
     if (this.#policy === null) throw new Error("administration delivers nothing");
     return this.#policy;
+  }
+
+  /** Sizes of work on many rows, which administration carries out too. */
+  get markSizes(): MarkSizes {
+    return this.#policy?.marks ?? defaultMarkSizes;
   }
 
   async all(sql: string, ...values: readonly Value[]): Promise<Row[]> {

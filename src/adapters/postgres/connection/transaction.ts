@@ -1,4 +1,4 @@
-import type { DeliveryPolicy } from "../../../domain/deliveries/retry-policy.ts";
+import type { DeliveryPolicy, MarkSizes } from "../../../domain/deliveries/retry-policy.ts";
 import { InstanceFencedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import type { ChangeKind, SqlTransaction } from "../../sql/queries.ts";
 import type { Row } from "../../sql/rows.ts";
@@ -9,6 +9,7 @@ import type pg from "pg";
 /** Settings of the database that operations read inside a transaction. */
 export type TransactionSettings = {
   readonly policy: DeliveryPolicy;
+  readonly markSizes: MarkSizes;
   readonly limits: InFlightLimits;
   readonly owner: InstanceIdentity;
 };
@@ -35,6 +36,10 @@ export class Transaction implements Queries, SqlTransaction {
 
   get policy(): DeliveryPolicy {
     return this.#settings.policy;
+  }
+
+  get markSizes(): MarkSizes {
+    return this.#settings.markSizes;
   }
 
   get limits(): InFlightLimits {

@@ -7,7 +7,7 @@ import { recoveryKeys } from "../../sql/marks/recovery.ts";
 import type { RecoverRequest } from "../../sql/marks/recovery.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { keysOf, lockLanes, readMarked, writeEffects } from "../marks/marked-deliveries.ts";
-import { endpointMark, heldBy, markedAmong, markSizesOf, setMark } from "../marks/set-mark.ts";
+import { endpointMark, heldBy, markedAmong, setMark } from "../marks/set-mark.ts";
 
 export const writes = { recover };
 
@@ -21,7 +21,7 @@ export async function recover(tx: Transaction, request: RecoverRequest): Promise
   const accountKey = decodeId(request.accountId);
   if ((await tx.get("select 1 from endpoints where id = $1 and account_id = $2", endpointKey, accountKey)) === undefined)
     return { kind: "unknown" };
-  const { threshold } = markSizesOf(tx);
+  const { threshold } = tx.markSizes;
   const limit = threshold * 2 + 1;
   const { failed, waiting } = recoveryKeys({ endpointKey, sinceMs, nowMs, limit });
   const found = await Promise.all([keysOf(tx, failed.sql, ...failed.values), keysOf(tx, waiting.sql, ...waiting.values)]);

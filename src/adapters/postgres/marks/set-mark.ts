@@ -1,8 +1,7 @@
 import { holdingKinds, statusesOf } from "../../../domain/deliveries/marks.ts";
 import type { Mark, MarkDetail, MarkKind } from "../../../domain/deliveries/marks.ts";
-import type { MarkSizes } from "../../../domain/deliveries/retry-policy.ts";
 import { decodeId, newId } from "../../../domain/ids.ts";
-import { defaultMarkSizes, insertMark, markOf, marksOfAccount } from "../../sql/marks/mark-rows.ts";
+import { insertMark, markOf, marksOfAccount } from "../../sql/marks/mark-rows.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Queries, Value } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -18,10 +17,6 @@ type NewMark = {
   readonly detail: MarkDetail;
   readonly nowMs: number;
 };
-
-export function markSizesOf({ policy }: Pick<Transaction, "policy">): MarkSizes {
-  return policy.marks ?? defaultMarkSizes;
-}
 
 /** Sets a mark and holds its endpoints, which are locked, so that no claim takes a row that it has settled. */
 export async function setMark(tx: Transaction, mark: NewMark): Promise<void> {
@@ -76,7 +71,7 @@ export async function markedAmong(tx: Transaction, targetKeys: readonly number[]
 
 /** Whether a statement returns more rows than one transaction may change. Reads no more than those. */
 export async function exceedsThreshold(tx: Transaction, select: string, ...values: readonly Value[]): Promise<boolean> {
-  const { threshold } = markSizesOf(tx);
+  const { threshold } = tx.markSizes;
   const row = await tx.get(`select count(*) as n from (${select} limit $${values.length + 1}) found`, ...values, threshold + 1);
   return row !== undefined && integer(row, "n") > threshold;
 }

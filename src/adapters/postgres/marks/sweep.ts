@@ -13,7 +13,7 @@ import { deleteUnwatchedCalls, readWatchedCalls } from "../calls/watched-calls.t
 import type { Transaction } from "../connection/transaction.ts";
 import { lockEndpoints, raiseHosts } from "../deliveries/due-bounds.ts";
 import { keysOf, lockLanes, readMarked, writeEffects } from "./marked-deliveries.ts";
-import { advanceMark, endMark, markSizesOf } from "./set-mark.ts";
+import { advanceMark, endMark } from "./set-mark.ts";
 
 export const writes = { sweepMark };
 
@@ -88,7 +88,7 @@ function selectOfEndpoint({ kind }: Mark): string {
 
 /** Ends the next watches of an endpoint that answered 410. */
 async function sweepWatches(tx: Transaction, mark: Mark, nowMs: number): Promise<Portion> {
-  const { portion } = markSizesOf(tx);
+  const { portion } = tx.markSizes;
   const rows = await tx.all(
     `select id, call_id from watches
      where endpoint_id is not null and (endpoint_id, status, id) > ($1, 'active', $2) and (endpoint_id, status, id) <= ($1, 'active', $3)
@@ -122,7 +122,7 @@ async function sweepWatches(tx: Transaction, mark: Mark, nowMs: number): Promise
  * owners of the others read them again.
  */
 async function resumeCalls(tx: Transaction, { accountKey, doneKey }: Mark): Promise<Portion> {
-  const { portion } = markSizesOf(tx);
+  const { portion } = tx.markSizes;
   const rows = await tx.all(
     `select id, call_id from watches where (account_id, status, id) > ($1, 'active', $2) and (account_id, status) <= ($1, 'active')
      order by account_id, status, id limit $3`,
@@ -153,7 +153,7 @@ async function resumeCalls(tx: Transaction, { accountKey, doneKey }: Mark): Prom
 
 /** Makes what is pending at the next hosts of an account that is enabled again claimable. */
 async function openHosts(tx: Transaction, { accountKey, doneKey }: Mark): Promise<Portion> {
-  const { portion } = markSizesOf(tx);
+  const { portion } = tx.markSizes;
   const keys = await keysOf(
     tx,
     "select id from hosts where (account_id, id) > ($1, $2) and account_id <= $1 order by account_id, id limit $3",
@@ -173,7 +173,7 @@ async function sweepDeliveries(
   nowMs: number,
   { select, endpointKeys }: { readonly select: string; readonly endpointKeys: readonly number[] },
 ): Promise<Portion> {
-  const { portion } = markSizesOf(tx);
+  const { portion } = tx.markSizes;
   const keys = await keysOf(tx, select, mark.targetKey, mark.doneKey, mark.lastKey, portion);
   await lockLanes(tx, keys, endpointKeys);
   const { rows, settled } = await writeEffects(tx, mark, await readMarked(tx, keys), nowMs);
@@ -182,7 +182,7 @@ async function sweepDeliveries(
 
 /** Deletes the next deliveries of a purged watch, then its events, and the watch and its call last. */
 async function purgeWatch(tx: Transaction, mark: Mark): Promise<Portion> {
-  const { portion } = markSizesOf(tx);
+  const { portion } = tx.markSizes;
   const watch = await tx.get("select call_id from watches where id = $1", mark.targetKey);
   if (watch !== undefined) await tx.run("select 1 from calls where id = $1 for update", integer(watch, "call_id"));
   await tx.run("select 1 from watches where id = $1 for update", mark.targetKey);

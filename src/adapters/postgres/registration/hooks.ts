@@ -3,7 +3,7 @@ import { checkQuota } from "../../../domain/quotas.ts";
 import { filterToRow, sameFilter } from "../../../domain/events/event-filter.ts";
 import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import { recordAudit } from "../../sql/audit/audit.ts";
-import { hookCreated, hookDeleted } from "../../sql/audit/entries.ts";
+import { endpointEnabled, hookCreated, hookDeleted } from "../../sql/audit/entries.ts";
 import { filterOf, id, integer, integerOrNull, isSubscribedRow, textOrNull } from "../../sql/rows.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -41,8 +41,13 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
   if (named.kind !== "endpoint") return named;
   await endpoints.write(tx);
   // A repeat enables the endpoint only if a 410 disabled the hook with it.
-  if (named.summary.state === "disabled" && same?.["disabled_at"] !== null) await enableIfDisabled(tx, decodeId(named.summary.id), nowMs);
-  if (same !== undefined) return { kind: "existing", view: await readHook(tx, integer(same, "id")) };
+  const enables = named.summary.state === "disabled" && same?.["disabled_at"] !== null;
+  if (enables) await enableIfDisabled(tx, decodeId(named.summary.id), nowMs);
+  const recordEnabled = () => (enables ? recordAudit(tx, draft.by, endpointEnabled(draft, named.summary.id)) : undefined);
+  if (same !== undefined) {
+    await recordEnabled();
+    return { kind: "existing", view: await readHook(tx, integer(same, "id")) };
+  }
   await tx.run(
     "insert into hooks (id, account_id, endpoint_id, events, created_at) values ($1, $2, $3, $4, $5)",
     decodeId(draft.id),
@@ -51,6 +56,7 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
     filterToRow(draft.filter),
     nowMs,
   );
+  await recordEnabled();
   await recordAudit(tx, draft.by, hookCreated(draft, named.summary.id));
   return { kind: "created", view: await readHook(tx, decodeId(draft.id)), showsGeneratedSecret: named.showsGeneratedSecret };
 }

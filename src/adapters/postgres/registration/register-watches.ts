@@ -11,6 +11,8 @@ import type { EndpointSummary, WatchView } from "../../../ports/stores/read-stor
 import type { EndpointDraft, RegisterWatchResult, SettledPlacing, WatchDraft } from "../../../ports/stores/registration-store.ts";
 import type { SendJob } from "../../../ports/stores/send-job.ts";
 import { id, keyOrNull } from "../../sql/rows.ts";
+import { recordAudit } from "../../sql/audit/audit.ts";
+import { endpointEnabled } from "../../sql/audit/entries.ts";
 import { canSettle, settlePlacing } from "../../sql/placings/placings.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
@@ -107,8 +109,8 @@ class RegistrationBatch {
   readonly #activeWatches: Map<string, number>;
   readonly #withHooks: ReadonlySet<string>;
   readonly #created: Watch[] = [];
-  /** Disabled endpoints that a draft names, with the time of the registration (epoch ms). */
-  readonly #enabled = new Map<string, number>();
+  /** Disabled endpoints that a draft names, with the first draft that does. */
+  readonly #enabled = new Map<string, WatchDraft>();
 
   constructor(
     calls: LockedCalls,
@@ -137,7 +139,7 @@ class RegistrationBatch {
     const named = draft.endpoint === null ? null : this.#nameEndpoint(draft, draft.endpoint);
     if (named !== null && named.kind !== "endpoint") return refuse(named);
     if (repeat.kind === "existing") return { kind: "existing", watchId: repeat.watchId };
-    if (named?.summary.state === "disabled") this.#enabled.set(named.summary.id, nowMs);
+    if (named?.summary.state === "disabled" && !this.#enabled.has(named.summary.id)) this.#enabled.set(named.summary.id, draft);
     return {
       kind: "created",
       ...this.#create(draft, existingCall, named?.summary ?? null),
@@ -200,13 +202,16 @@ class RegistrationBatch {
       return byId.get(callId)?.status.status === null || waiting.length === 0 ? null : Math.min(...waiting.map(({ id }) => decodeId(id)));
     };
     const withNewWatch = new Set(this.#created.map(({ callId }) => callId));
-    for (const [endpointId, nowMs] of this.#enabled) await enableIfDisabled(tx, decodeId(endpointId), nowMs);
+    for (const [endpointId, { nowMs }] of this.#enabled) await enableIfDisabled(tx, decodeId(endpointId), nowMs);
     const [, , , jobs] = await Promise.all([
       this.#endpoints.write(tx),
       this.#calls.write(tx, token, { isWatched, withNewWatch, unnotified }),
       insertWatches(tx, this.#created, (callId) => byId.get(callId)?.mark?.version ?? null),
       this.#transitionEvents.write(tx, token),
     ]);
+    // The counters of the audit are locked last, in the order of their accounts.
+    const enabled = [...this.#enabled].toSorted(([, a], [, b]) => decodeId(a.accountId) - decodeId(b.accountId));
+    for (const [endpointId, draft] of enabled) await recordAudit(tx, draft.by, endpointEnabled(draft, endpointId));
     return jobs;
   }
 }

@@ -1,6 +1,7 @@
 import { placingKeptMs } from "../../../domain/calls/placing.ts";
 import { leastKeyAt } from "../../../domain/ids.ts";
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
+import { deleteExpiredSessions, hasExpiredSessions } from "../../sql/portal/ended-sessions.ts";
 import { deleteOldLinks, hasOldLinks } from "../../sql/portal/portal-links.ts";
 import { deleteOldAudit, hasOldAudit } from "../../sql/audit/audit.ts";
 import type { Row } from "../../sql/rows.ts";
@@ -48,7 +49,8 @@ async function deleteExpired(db: Database, request: Retention): Promise<{ readon
     `select exists (select 1 from count_changes) as counts, exists (select 1 from feed_epochs where ${isOldEpoch.replace("?1", "$4")}) as epochs,
        exists (select 1 ${unwatchedEvents}) or exists (select 1 from stored_answers where expires_at <= $3)
          or exists (select 1 from sources where removed_at < $1) or exists (select 1 from placings where id < $5)
-         or ${hasOldLinks.replace("?1", "$1")} or ${hasOldAudit.replace("?1", "$1")} as rows,
+         or ${hasOldLinks.replace("?1", "$1")} or ${hasOldAudit.replace("?1", "$1")}
+         or ${hasExpiredSessions.replace("?1", "$3")} as rows,
        exists (select 1 from endpoints where state <> 'enabled') or exists (select 1 from accounts where disabled_at < $1) as closed,
        exists (select 1 from watches where ended_at < $1) as ended, ${isFoldDue(6)} as attempts, page.*
      from ${pageOfEndpoints}`,
@@ -75,6 +77,7 @@ async function deleteExpired(db: Database, request: Retention): Promise<{ readon
     await db.transaction((tx) => deletePlacings(tx, request)),
     await db.transaction((tx) => deleteOldAudit(tx, request)),
     await db.transaction((tx) => deleteOldLinks(tx, request)),
+    await db.transaction((tx) => deleteExpiredSessions(tx, request)),
   ];
   // Deleted watches may have left more endpoints unused.
   counts.push(await deleteEndpoints(db, request, await db.get(`select page.* from ${pageOfEndpoints}`, request.beforeMs, after)));

@@ -1,3 +1,4 @@
+import type { Actor } from "../../../domain/audit.ts";
 import { keyScopes } from "../../../domain/secrets/key-scopes.ts";
 import { decodeId } from "../../../domain/ids.ts";
 import { maxKeysPerAccount } from "../../../ports/stores/account-store.ts";
@@ -39,6 +40,7 @@ export async function insertKey(tx: SqlTransaction, draft: ApiKeyDraft): Promise
 
 /** Instances that create keys at the same time may exceed the limit by some. */
 export async function createKey(tx: SqlTransaction, draft: ApiKeyDraft): ReturnType<AccountStore["createKey"]> {
+  if (draft.by !== null && (await isRevoked(tx, draft.by))) return { kind: "revoked" };
   if (draft.accountId !== null) {
     const last = await tx.get(
       "select id from api_keys where account_id = ?1 and revoked_at is null and (expires_at is null or expires_at > ?2) order by id limit 1 offset ?3",
@@ -50,6 +52,13 @@ export async function createKey(tx: SqlTransaction, draft: ApiKeyDraft): ReturnT
   }
   await insertKey(tx, draft);
   return { kind: "created" };
+}
+
+/** Whether the key that asks was revoked. An instance may not have seen it for some seconds, and a new key would outlive the revocation. */
+async function isRevoked(tx: SqlTransaction, by: Actor): Promise<boolean> {
+  if (by.id === null || !by.id.startsWith("key_")) return false;
+  const row = await tx.get(`select revoked_at from api_keys where id = ?1${tx.rowLock}`, decodeId(by.id));
+  return row !== undefined && row["revoked_at"] !== null;
 }
 
 /** Creates or restores a key. Revokes other keys of the same name, because a changed environment variable must replace the old key. */

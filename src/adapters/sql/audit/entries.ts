@@ -27,6 +27,12 @@ export function endpointChanged(
   return { accountId, action: "endpoint.changed", target: { kind: "endpoint", id: endpointId }, detail, nowMs };
 }
 
+/** A new registration names a disabled endpoint, which enables it. */
+export function endpointEnabled({ accountId, nowMs }: Pick<HookDraft, "accountId" | "nowMs">, endpointId: string): AuditEntry {
+  const detail = { changed: ["state"], state: "enabled" };
+  return { accountId, action: "endpoint.changed", target: { kind: "endpoint", id: endpointId }, detail, nowMs };
+}
+
 /** Counts are `null` if there are more than are counted, as in the answer. */
 export function endpointRecovered(
   { accountId, endpointId, sinceMs, untilMs, nowMs }: Parameters<DeliveryStore["recover"]>[0],

@@ -2,10 +2,11 @@ import { decodeId } from "../../../domain/ids.ts";
 import { maxPortalLinks, portalEndOf } from "../../../domain/portal-link.ts";
 import type { PortalLink } from "../../../domain/portal-link.ts";
 import type { PortalStore } from "../../../ports/stores/portal-store.ts";
+import { isEnded } from "./ended-sessions.ts";
 import { recordAudit } from "../audit/audit.ts";
 import type { SqlQueries, SqlTransaction } from "../queries.ts";
 import { listByIds } from "../reading/page.ts";
-import { accountOf, id, integer, integerOrNull, json, text, textOrNull } from "../rows.ts";
+import { accountOf, flag, id, integer, integerOrNull, json, text, textOrNull } from "../rows.ts";
 import type { Row } from "../rows.ts";
 import { isoTime } from "../../../domain/events/payload.ts";
 
@@ -83,7 +84,7 @@ async function revokePortalLink(
 
 async function findPortalLink(db: SqlQueries, linkId: string, nowMs: number): ReturnType<PortalStore["findPortalLink"]> {
   const row = await db.get(
-    `select l.*, k.expires_at as key_expires_at, k.revoked_at as key_revoked_at from portal_links l join api_keys k on k.id = l.key_id where l.id = ?1`,
+    `select l.*, ${isEnded("l.session_hash")} as is_ended, k.expires_at as key_expires_at, k.revoked_at as key_revoked_at from portal_links l join api_keys k on k.id = l.key_id where l.id = ?1`,
     decodeId(linkId),
   );
   if (row === undefined) return null;
@@ -95,7 +96,8 @@ async function findPortalLink(db: SqlQueries, linkId: string, nowMs: number): Re
     link,
     account: accountOf(account),
     tokenHash: text(row, "token_hash"),
-    sessionHash: textOrNull(row, "session_hash"),
+    // A user has signed out.
+    sessionHash: flag(row, "is_ended") ? null : textOrNull(row, "session_hash"),
     end: portalEndOf(link, key, nowMs),
   };
 }

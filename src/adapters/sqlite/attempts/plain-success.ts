@@ -36,7 +36,12 @@ export function recordPlainSuccess(db: Database, record: AttemptRecord): Attempt
   if (row === undefined) return null;
   const [endpointKey, createdAtMs, hostDueAtMs, lastSuccessAtMs] = row as unknown as Written;
   db.counters.countDeliveries("pending", "delivered");
-  db.counters.countAttempt(endpointKey, "delivered", { accountKey: decodeId(record.accountId), createdAtMs, endedAtMs: record.nowMs });
+  db.counters.countAttempt(endpointKey, "delivered", {
+    accountKey: decodeId(record.accountId),
+    createdAtMs,
+    endedAtMs: record.nowMs,
+    hadArrived: false,
+  });
   if (isLastSuccessOutdated(lastSuccessAtMs, record.nowMs)) {
     db.cache.forgetEndpoint(endpointKey);
     db.run("update endpoints set last_success_at = ? where id = ?", record.nowMs, endpointKey);

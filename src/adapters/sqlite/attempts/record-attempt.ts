@@ -11,7 +11,7 @@ import type { EventType } from "../../../domain/events/event.ts";
 import { causesOperationalEvents, operationalEventsAfter } from "../../../domain/events/operational-events.ts";
 import { decodeId } from "../../../domain/ids.ts";
 import type { AttemptRecord, AttemptRecorded } from "../../../ports/stores/delivery-store.ts";
-import { id, integer, integerOrNull, text } from "../../sql/rows.ts";
+import { id, idOrNull, integer, integerOrNull, text, textOrNull } from "../../sql/rows.ts";
 import type { Database, Row } from "../connection/database.ts";
 import type { CachedTarget } from "../connection/row-cache.ts";
 import { hostDueAt, raiseHostDue, refreshDue } from "../deliveries/due-bounds.ts";
@@ -44,6 +44,7 @@ function recordDecided(db: Database, record: AttemptRecord): AttemptRecorded {
       accountKey: integer(row, "account_id"),
       createdAtMs: integer(row, "created_at"),
       endedAtMs: record.nowMs,
+      hadArrived: row["status"] === "delivered",
     });
   writeDelivery(db, row, result);
   writeEndpoint(db, before, result);
@@ -56,6 +57,8 @@ function recordDecided(db: Database, record: AttemptRecord): AttemptRecorded {
     accountId: id(row, "acc", "account_id"),
     endpointId: id(row, "ep", "endpoint_id"),
     eventType: text(row, "event_type") as EventType,
+    watchId: idOrNull(row, "wch", "watch_id"),
+    callSid: textOrNull(row, "call_sid"),
     hookIds: result.endpointChange === "none" ? [] : readHookIds(db, endpointKey),
   };
   const published = operationalEventsAfter(about, result, record.nowMs).map((draft) => publishOperationalEvent(db, draft));

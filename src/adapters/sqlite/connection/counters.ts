@@ -77,9 +77,15 @@ export class Counters {
   countAttempt(
     endpointKey: number,
     decision: AttemptDecision,
-    { accountKey, createdAtMs, endedAtMs }: { readonly accountKey: number; readonly createdAtMs: number; readonly endedAtMs: number },
+    {
+      accountKey,
+      createdAtMs,
+      endedAtMs,
+      hadArrived,
+    }: { readonly accountKey: number; readonly createdAtMs: number; readonly endedAtMs: number; readonly hadArrived: boolean },
   ): void {
-    this.#countActivity(accountKey, kindOfAttempt(decision, endedAtMs - createdAtMs), endedAtMs);
+    const kind = kindOfAttempt(decision, endedAtMs - createdAtMs, hadArrived);
+    if (kind !== null) this.#countActivity(accountKey, kind, endedAtMs);
     const count = countOf(decision, endedAtMs);
     const spans = this.#changes.attempts.get(endpointKey);
     const span = spans?.find(({ atMs }) => atMs === count.atMs);

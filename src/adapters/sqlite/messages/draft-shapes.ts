@@ -50,6 +50,7 @@ export const watchDraft = object<WatchDraft>({
   polledAtMs: numberOrNull,
   restartsEndedCall: flag,
   quotas,
+  by,
   placing: nullable(object<SettledPlacing>({ id: text, from: word(), by, lastDigits: textOrNull })),
 });
 

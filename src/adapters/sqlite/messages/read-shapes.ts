@@ -143,6 +143,7 @@ export const readShapes = {
     args: [object<RequestOf<"loadWatchedCalls">>({ afterCallId: values.textOrNull, limit: number })],
     result: list(values.watchedCall),
   },
+  isSessionEnded: { args: [text], result: flag },
   findPortalLink: {
     args: [text, number],
     result: nullable(

@@ -71,7 +71,7 @@ export const writeShapes = {
     args: [views.account, drafts.apiKeyDraft],
     result: kinds<ResultOf<"createAccount">>({ created: {}, name_taken: { account: views.account } }),
   },
-  createKey: { args: [drafts.apiKeyDraft], result: kinds<ResultOf<"createKey">>({ created: {}, too_many: {} }) },
+  createKey: { args: [drafts.apiKeyDraft], result: object<ResultOf<"createKey">>({ kind: word() }) },
   createPlacing: {
     args: [drafts.placingDraft],
     result: kinds<ResultOf<"createPlacing">>({
@@ -314,6 +314,10 @@ export const writeShapes = {
   revokePortalLink: {
     args: [object<RequestOf<"revokePortalLink">>({ accountId: text, linkId: text, by: values.by, nowMs: number })],
     result: flag,
+  },
+  endSession: {
+    args: [object<RequestOf<"endSession">>({ sessionHash: text, keyId: text, expiresAtMs: number })],
+    result: nothing,
   },
   usePortalLink: {
     args: [object<RequestOf<"usePortalLink">>({ linkId: text, accountId: text, sessionHash: text, nowMs: number })],

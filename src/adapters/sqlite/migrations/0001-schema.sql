@@ -522,6 +522,17 @@ create index portal_links_by_key on portal_links (key_id);
 -- Retention.
 create index portal_links_ended on portal_links (coalesce(revoked_at, expires_at));
 
+-- Sessions that a user signed out of, until they would have expired. A sealed cookie cannot be changed where it was copied to.
+create table ended_sessions (
+  hash text primary key,
+  key_id integer not null,
+  expires_at integer not null
+) strict;
+-- The newest of a key.
+create index ended_sessions_by_key on ended_sessions (key_id, expires_at);
+-- Retention.
+create index ended_sessions_expired on ended_sessions (expires_at);
+
 -- What keys, portals, the command line and the operator changed.
 create table audit (
   id integer primary key,

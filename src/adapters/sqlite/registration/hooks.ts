@@ -6,7 +6,7 @@ import { checkQuota } from "../../../domain/quotas.ts";
 import type { HookView } from "../../../ports/stores/read-store.ts";
 import type { HookDraft, RegisterHookResult, RegistrationStore, RemovedHook } from "../../../ports/stores/registration-store.ts";
 import { recordAudit } from "../../sql/audit/audit.ts";
-import { hookCreated, hookDeleted } from "../../sql/audit/entries.ts";
+import { endpointEnabled, hookCreated, hookDeleted } from "../../sql/audit/entries.ts";
 import { filterOf, id, integer, integerOrNull, isSubscribedRow, textOrNull } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import { isWantedOf } from "../../sql/marks/marked-rows.ts";
@@ -35,7 +35,10 @@ function registerHook(db: Database, draft: HookDraft): RegisterHookResult {
   const ensured = ensureEndpoint(db, accountKey, draft.endpoint, quotas, nowMs);
   if (ensured.kind !== "endpoint") return ensured;
   // A repeat enables the endpoint only if a 410 disabled the hook with it.
-  if (ensured.summary.state === "disabled" && same?.["disabled_at"] !== null) enableIfDisabled(db, decodeId(ensured.summary.id), nowMs);
+  if (ensured.summary.state === "disabled" && same?.["disabled_at"] !== null) {
+    enableIfDisabled(db, decodeId(ensured.summary.id), nowMs);
+    void recordAudit(db, draft.by, endpointEnabled(draft, ensured.summary.id));
+  }
   if (same !== undefined) return { kind: "existing", view: readHook(db, integer(same, "id")) };
   const hookKey = decodeId(draft.id);
   db.run(

@@ -12,6 +12,8 @@ import type { EndpointSummary, WatchView } from "../../../ports/stores/read-stor
 import type { EndpointDraft, RegisterWatchResult, SettledPlacing, WatchDraft } from "../../../ports/stores/registration-store.ts";
 import { leftActive, markOf, watchThroughMark } from "../../sql/call-marks.ts";
 import { integer, scopeKey, watchOf } from "../../sql/rows.ts";
+import { recordAudit } from "../../sql/audit/audit.ts";
+import { endpointEnabled } from "../../sql/audit/entries.ts";
 import { canSettle, settlePlacing } from "../../sql/placings/placings.ts";
 import { watchViewOf } from "../../sql/view-rows.ts";
 import { readCallWithWatches, withoutGone } from "../calls/active-watches.ts";
@@ -64,7 +66,10 @@ function registerWatch(db: Database, draft: WatchDraft): RegisterWatchResult {
   if (ensured !== null && ensured.kind !== "endpoint") return ensured;
   if (repeat.kind === "existing") return { kind: "existing", view: readWatch(db, decodeId(repeat.watchId)) };
   const endpoint = ensured?.summary ?? null;
-  if (endpoint?.state === "disabled") enableIfDisabled(db, decodeId(endpoint.id), nowMs);
+  if (endpoint?.state === "disabled") {
+    enableIfDisabled(db, decodeId(endpoint.id), nowMs);
+    void recordAudit(db, draft.by, endpointEnabled(draft, endpoint.id));
+  }
 
   const watchKey = decodeId(draft.id);
   const callKey = known === undefined ? insertCall(db, draft) : restartIfEnded(db, known, draft);

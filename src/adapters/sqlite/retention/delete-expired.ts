@@ -1,6 +1,7 @@
 import { placingKeptMs } from "../../../domain/calls/placing.ts";
 import { leastKeyAt } from "../../../domain/ids.ts";
 import type { RetentionStore } from "../../../ports/stores/service-store.ts";
+import { deleteExpiredSessions } from "../../sql/portal/ended-sessions.ts";
 import { deleteOldLinks } from "../../sql/portal/portal-links.ts";
 import { deleteOldAudit } from "../../sql/audit/audit.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
@@ -39,6 +40,7 @@ async function deleteExpired(db: Database, request: Retention): Promise<{ readon
     deletePlacings(db, request),
     await deleteOldAudit(db, request),
     await deleteOldLinks(db, request),
+    await deleteExpiredSessions(db, request),
   ];
   deleteEpochs(db, request);
   const hasMoreCounts = foldCounts(db, request);

@@ -1,3 +1,4 @@
+import { hideEchoes } from "../../../domain/webhooks/echoed-values.ts";
 import { triggerTimeoutMs } from "../../../domain/calls/placing.ts";
 import type { TriggerOutcome } from "../../../ports/call-trigger.ts";
 import type { Clock } from "../../../ports/clock.ts";
@@ -19,6 +20,9 @@ export type TriggerSenderOptions = {
 };
 
 const wordsMaxBytes = 1024;
+/** Bytes in which a credential is looked for, so that the end of the words cuts none. */
+const readWordsBytes = 4 * wordsMaxBytes;
+const plainHeaders = /^(?:content-|accept|user-agent$|host$)/i;
 
 /** Sends triggers of one source. Each has a connection of its own, because a request on a used one may be lost with it. */
 export class TriggerSender {
@@ -43,7 +47,7 @@ export class TriggerSender {
       client.dispatch({ method, path, headers, body }, exchange);
       const { answer, failure } = await exchange.ended;
       if (answer !== null && (failure === null || answer.statusCode >= 300))
-        return await outcomeOf(answer, protocol, trigger, clock.nowMs());
+        return await outcomeOf(answer, { protocol, trigger, secretValues: secretValuesOf(headers) }, clock.nowMs());
       const detail = failure === null ? "no answer" : failure.kind === "not_started" ? failure.code : failure.detail;
       return exchange.hasBegun ? { kind: "unknown", reason: detail } : { kind: "not_sent", detail };
     } finally {
@@ -62,7 +66,15 @@ export class TriggerSender {
 }
 
 /** Returns the outcome that a head, and the body of a 2xx, say. */
-async function outcomeOf(answer: Answer, protocol: UpstreamProtocol, trigger: TriggerProtocol, nowMs: number): Promise<TriggerOutcome> {
+async function outcomeOf(
+  answer: Answer,
+  {
+    protocol,
+    trigger,
+    secretValues,
+  }: { readonly protocol: UpstreamProtocol; readonly trigger: TriggerProtocol; readonly secretValues: readonly string[] },
+  nowMs: number,
+): Promise<TriggerOutcome> {
   const { statusCode } = answer;
   if (statusCode < 200 || statusCode >= 500 || statusCode === 408 || (statusCode >= 300 && statusCode < 400))
     return { kind: "unknown", reason: `answered ${statusCode}` };
@@ -70,7 +82,7 @@ async function outcomeOf(answer: Answer, protocol: UpstreamProtocol, trigger: Tr
     const observation = observeHead(answer, { ...protocol.statusCodes, notFound: [], rejected: [] }, nowMs);
     if (observation?.kind === "rate_limited") return { kind: "rate_limited", retryAfterMs: observation.retryAfterMs };
     if (observation?.kind === "unauthorized" && observation.statusCode === 401) return { kind: "unauthorized" };
-    return { kind: "refused", statusCode, words: await wordsOf(answer, protocol.answerMaxBytes) };
+    return { kind: "refused", statusCode, words: await wordsOf(answer, protocol.answerMaxBytes, secretValues) };
   }
   const { bytes, isCut } = await decoded(answer, protocol.answerMaxBytes);
   const callSid = isCut ? null : trigger.callSidOf(bytes.toString());
@@ -82,10 +94,16 @@ async function decoded({ body, codings, isCut }: Answer, maxBytes: number): Prom
   return codings.length === 0 || isCut ? { bytes: body, isCut } : decodeBody(body, codings, maxBytes);
 }
 
-/** Returns the beginning of a refusal, without control characters. */
-async function wordsOf(answer: Answer, maxBytes: number): Promise<string> {
+/** Values of the headers that may hold the credential of the source, which no account may see. */
+function secretValuesOf(headers: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(headers).flatMap(([name, value]) => (plainHeaders.test(name) ? [] : [value]));
+}
+
+/** Returns the beginning of a refusal, without control characters and without the credential, which an upstream may repeat. */
+async function wordsOf(answer: Answer, maxBytes: number, secretValues: readonly string[]): Promise<string> {
   const { bytes } = await decoded(answer, maxBytes);
-  const text = storable(bytes.toString("utf8", 0, wordsMaxBytes))
+  const hidden = hideEchoes(bytes.toString("utf8", 0, readWordsBytes), secretValues);
+  const text = storable(Buffer.from(hidden).toString("utf8", 0, wordsMaxBytes))
     .replaceAll(/\p{Cc}+/gu, " ")
     .trim();
   // A character that was cut becomes a replacement character.

@@ -1,5 +1,7 @@
 import type { Context } from "hono";
+import { shapeFault } from "../../operations/json-shape.ts";
 import { unprocessable } from "../../operations/problem.ts";
+import { maxPlainValues } from "../../operations/request-body.ts";
 import { timeField } from "../../schemas/fields.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
 
@@ -49,6 +51,8 @@ export function pairsOf(
 export function jsonOf(c: Context<DashboardEnv>, name: string): unknown {
   const text = textOf(c, name);
   if (text === undefined) return undefined;
+  const fault = shapeFault(Buffer.from(text), maxPlainValues);
+  if (fault !== null) throw unprocessable([{ parameter: name, detail: fault }]);
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {

@@ -2,6 +2,7 @@ import { z } from "@hono/zod-openapi";
 import type { Hono } from "hono";
 import { html } from "hono/html";
 import type { AccountOverview } from "../../../ports/stores/account-store.ts";
+import type { DeliveryView, ReadStore } from "../../../ports/stores/read-store.ts";
 import { isoTime } from "../../../domain/events/payload.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { notFound } from "../../operations/problem.ts";
@@ -10,6 +11,7 @@ import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { badge, csvLink, definitionList, optionsOf, pager, pathWith, table } from "../elements.ts";
 import { livePart } from "../live/live-part.ts";
 import { page } from "../page.ts";
+import { plainDeliveryTable } from "../pages/delivery-list.ts";
 import { plainEndpointTable } from "../pages/endpoint-list.ts";
 import { freshnessTable } from "../pages/source-page.ts";
 import { choiceField, cursorOnly, readParameters } from "../query.ts";
@@ -18,6 +20,7 @@ import { operatorPath } from "./operator-path.ts";
 
 const path = `${operatorPath}/accounts`;
 const pageSize = 50;
+const undeliveredShown = 20;
 const orders = ["watches", "endpoints", "polls", "placed", "request", "name"] as const;
 type Order = (typeof orders)[number];
 const orderLabels: Readonly<Record<Order, string>> = {
@@ -81,7 +84,10 @@ export function addAccountPagesOfOperator(
     const { cursor } = readParameters(c, cursorOnly);
     const account = await store.getAccount(c.req.param("id"));
     if (account === null) throw notFound("account");
-    const { data, nextCursor } = await store.listEndpoints({ accountId: account.id, limit: pageSize, cursor: cursor ?? null });
+    const [{ data, nextCursor }, undelivered] = await Promise.all([
+      store.listEndpoints({ accountId: account.id, limit: pageSize, cursor: cursor ?? null }),
+      readUndelivered(store, account.id),
+    ]);
     const nowMs = clock.nowMs();
     return page(c, {
       title: account.name,
@@ -100,11 +106,23 @@ export function addAccountPagesOfOperator(
         <p><a href="${pathWith(`${operatorPath}/audit`, { account_id: account.id })}">Audit of this account</a></p>
         <h2>Sources</h2>
         ${livePart("sources", freshnessTable(live.sources(account), live, nowMs))}
+        <h2>Webhooks that have not arrived</h2>
+        ${livePart("undelivered", plainDeliveryTable(undelivered, nowMs))}
+        <p class="quiet">The newest ${undeliveredShown} that are pending, exhausted or failed.</p>
         <h2>Endpoints</h2>
         ${livePart("endpoints", plainEndpointTable(data, nowMs, endpointMaxInFlight))}
         ${pager(`${path}/${account.id}`, {}, { cursor, nextCursor })}`,
     });
   });
+}
+
+/** Reads the newest deliveries that have not arrived. */
+async function readUndelivered(store: ReadStore, accountId: string): Promise<readonly DeliveryView[]> {
+  const statuses = ["pending", "exhausted", "failed"] as const;
+  const page = { accountId, limit: undeliveredShown, cursor: null, endpointId: null, watchId: null };
+  const lists = await Promise.all(statuses.map((status) => store.listDeliveries({ ...page, status })));
+  const found = lists.flatMap(({ data }) => data).filter(({ delivery }) => delivery.eventType !== "endpoint.test");
+  return found.toSorted((a, b) => b.delivery.createdAtMs - a.delivery.createdAtMs).slice(0, undeliveredShown);
 }
 
 function placingText({

@@ -8,6 +8,7 @@ import { csvAnswer } from "../csv.ts";
 import type { CsvList } from "../csv.ts";
 import { deliveryJson } from "../../schemas/json.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
+import { failureText } from "../hints.ts";
 import { badge, csvLink, linkTo, longText, pager, selectOf, sidText, table } from "../elements.ts";
 import { livePart } from "../live/live-part.ts";
 import { livePath } from "../live/live-path.ts";
@@ -99,7 +100,7 @@ export function deliveryTable(views: readonly DeliveryView[], nowMs: number, wit
       return [
         linkTo("deliveries", delivery.id, delivery.event_type),
         badge(delivery.status),
-        sentence(delivery.explain, nowMs),
+        explanation(delivery, nowMs),
         callSid === null || watchId === null ? null : linkTo("watches", watchId, sidText(callSid)),
         delivery.attempt_count,
         timeOf(delivery.created_at, nowMs),
@@ -108,4 +109,31 @@ export function deliveryTable(views: readonly DeliveryView[], nowMs: number, wit
     }),
     empty: "No delivery matches.",
   });
+}
+
+/** Renders deliveries of any account, without links to pages of the account. */
+export function plainDeliveryTable(views: readonly DeliveryView[], nowMs: number): Html {
+  return table({
+    caption: "Deliveries",
+    columns: ["Event", "Status", "Explanation", "Call", "Endpoint", "Attempts", "Created"],
+    rows: views.map((view) => {
+      const delivery = deliveryJson(view, nowMs);
+      return [
+        html`${delivery.event_type}<br /><code class="quiet">${delivery.id}</code>`,
+        badge(delivery.status),
+        explanation(delivery, nowMs),
+        delivery.call_sid === null ? null : sidText(delivery.call_sid),
+        longText(view.endpointUrl),
+        delivery.attempt_count,
+        timeOf(delivery.created_at, nowMs),
+      ];
+    }),
+    empty: "None.",
+  });
+}
+
+/** Renders what a delivery waits for, and what its newest attempt failed with. */
+function explanation({ explain, last_attempt: last }: ReturnType<typeof deliveryJson>, nowMs: number): Html {
+  const failed = last?.error ?? null;
+  return html`${sentence(explain, nowMs)}${failed === null ? "" : html`<br /><span class="quiet">Last attempt: <bdi>${failureText(failed)}</bdi></span>`}`;
 }

@@ -11,7 +11,7 @@ import { attemptJson, deliveryJson } from "../../schemas/json.ts";
 import { adviceOn } from "../hints.ts";
 import { attemptItem } from "./attempts.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, definitionList, linkTo, longText, pathOf, preformatted, sidText, withVisibleMarks } from "../elements.ts";
+import { badge, definitionList, linkTo, longText, pathOf, preformatted, sidText, withCode, withVisibleMarks } from "../elements.ts";
 import { actionForm } from "../form.ts";
 import { needsScope } from "../session/scope-guard.ts";
 import { notice, redirectWith } from "../notice.ts";
@@ -46,7 +46,7 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
           ${livePart(
             "facts",
             html`<p class="lead">${sentence(delivery.explain, nowMs)}.</p>
-              ${advice === null ? "" : html`<p>${advice}</p>`}
+              ${advice === null ? "" : html`<p>${withCode(advice)}</p>`}
               ${definitionList([
                 ["Status", badge(delivery.status)],
                 ["Delivery", html`<code>${delivery.id}</code>`],

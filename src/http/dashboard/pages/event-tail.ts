@@ -7,7 +7,11 @@ import type { RingbackEvent } from "../../../domain/events/event.ts";
 import { isoTime } from "../../../domain/events/payload.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
-import { badge, linkTo, selectOf, sidText, table } from "../elements.ts";
+import type { EventView } from "../../../ports/stores/read-store.ts";
+import { eventJson } from "../../schemas/json.ts";
+import { csvAnswer } from "../csv.ts";
+import type { CsvList } from "../csv.ts";
+import { badge, csvLink, linkTo, selectOf, sidText, table } from "../elements.ts";
 import { livePart } from "../live/live-part.ts";
 import { livePath } from "../live/live-path.ts";
 import { page } from "../page.ts";
@@ -19,22 +23,40 @@ const types = [...eventGroups, ...watchEventTypes, ...operationalEventTypes] as 
 const querySchema = z.object({ type: choiceField(types), source: wordField, status: wordField });
 
 const eventsShown = 50;
+const csvColumns = [
+  "id",
+  "type",
+  "timestamp",
+  "watch_id",
+  "call_sid",
+  "source",
+  "status",
+  "previous_status",
+  "reason",
+  "terminal",
+  "sequence",
+  "observed_at",
+  "observed_after",
+  "metadata",
+  "details",
+  "endpoint_id",
+  "delivery_id",
+  "placing_id",
+  "key_id",
+  "state",
+];
 /** Number of events among which those of a source or status are searched: no index has them. */
 const eventsSearched = 200;
 
-/** Page of the newest events. With its script it is a live tail, because it fetches itself again with every change. */
+/** Page of the newest events, and all of them as CSV. With its script it is a live tail, because it fetches itself again with every change. */
 export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock }: HttpDependencies): void {
   dashboard.get("/events", async (c) => {
     const { type, source, status } = readParameters(c, querySchema);
     const account = c.get("account");
     const isSearch = source !== undefined || status !== undefined;
     const limit = isSearch ? eventsSearched : eventsShown;
-    const names = type === undefined ? [...watchEventTypes, ...operationalEventTypes] : [type];
-    const newest = await store.listRecentEvents({ accountId: account.id, ...selectTypes({ names }), limit });
-    const facts = newest.map(factsOf);
-    const found = facts.filter(
-      (event) => (source === undefined || event.source === source) && (status === undefined || event.status === status.toLowerCase()),
-    );
+    const newest = await store.listRecentEvents({ accountId: account.id, ...selectionOf(type), limit });
+    const found = newest.map(factsOf).filter((event) => isAskedFor(event, { source, status }));
     const nowMs = clock.nowMs();
     return page(c, {
       title: "Events",
@@ -59,9 +81,40 @@ export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock
           The newest ${eventsShown} events first.
           ${isSearch ? `Source and status are searched among the newest ${eventsSearched} of the type.` : ""}
         </p>
-        ${livePart("tail", eventTable(found.slice(0, eventsShown), nowMs))}`,
+        ${livePart("tail", eventTable(found.slice(0, eventsShown), nowMs))} ${csvLink(path, { type, source, status })}`,
     });
   });
+
+  // In the order of the feed, which has a place to go on from.
+  dashboard.get("/events.csv", (c) => {
+    const { type, source, status } = readParameters(c, querySchema);
+    const query = { accountId: c.get("account").id, sinceMs: null, callSid: null, ...selectionOf(type) };
+    const list: CsvList<EventView> = {
+      name: "events",
+      columns: csvColumns,
+      async read(page) {
+        const { data, nextCursor } = await store.readFeed({ ...query, ...page });
+        const found = data.filter(({ event }) => isAskedFor(factsOf(event), { source, status }));
+        return { data: found, nextCursor: data.length === 0 ? null : nextCursor };
+      },
+      json(view) {
+        const { data, ...event } = eventJson(view);
+        return { ...event, ...data };
+      },
+    };
+    return csvAnswer(c, list, null);
+  });
+}
+
+/** Every type, also the operational ones, which have to be named. */
+function selectionOf(type: (typeof types)[number] | undefined) {
+  return selectTypes({ names: type === undefined ? [...watchEventTypes, ...operationalEventTypes] : [type] });
+}
+
+type Asked = { readonly source: string | undefined; readonly status: string | undefined };
+
+function isAskedFor(event: EventFacts, { source, status }: Asked): boolean {
+  return (source === undefined || event.source === source) && (status === undefined || event.status === status.toLowerCase());
 }
 
 /** Names of the sources to choose from, with the one that was asked for: it may have been removed since. */

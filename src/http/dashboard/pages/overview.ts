@@ -8,7 +8,7 @@ import { sourceJson, watchJson } from "../../schemas/json.ts";
 import { adviceOnSource } from "../hints.ts";
 import type { DashboardEnv, Html } from "../dashboard-env.ts";
 import { deliveryTable } from "./delivery-list.ts";
-import { badge, definitionList, table, tiles } from "../elements.ts";
+import { badge, definitionList, table, tiles, withCode } from "../elements.ts";
 import { defaultSecretPath } from "./default-secret-page.ts";
 import { mayUse } from "../form.ts";
 import { endpointTable } from "./endpoint-list.ts";
@@ -45,7 +45,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           "account",
           html`${tiles([
               ["Pending webhooks", issues.pendingCount.toLocaleString("en-US")],
-              ["Oldest due since", oldestText(issues.oldestDueAt, nowMs)],
+              ["Oldest due", timeOf(issues.oldestDueAt, nowMs) ?? "nothing is pending"],
               ["Endpoints with issues", issues.endpoints.length + issues.endpointsHidden],
             ])}
             <p class="quiet">
@@ -71,17 +71,11 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           ["Name", account.name],
           ["Account", html`<code>${account.id}</code>`],
           ["Public key (v1a)", html`<code>${account.publicKey}</code>`],
-          ...accountLimitEntries.map(([name, { unit }]): [string, string] => [`Maximum ${unit}`, limitText(limits[name])]),
+          ...accountLimitEntries.map(([name, { unit }]): [Html, string] => [withCode(`Maximum ${unit}`), limitText(limits[name])]),
         ])}
         ${mayUse(c, "admin") ? html`<p><a href="${defaultSecretPath}">Set the signing secret of new endpoints</a></p>` : ""}`,
     });
   });
-}
-
-/** What is pending may wait for its next attempt, so that nothing is due. */
-function oldestText(oldestDueAt: string | null, nowMs: number): Html | string {
-  if (oldestDueAt === null) return "nothing is pending";
-  return Date.parse(oldestDueAt) > nowMs ? "none is due" : timeOf(oldestDueAt, nowMs);
 }
 
 function limitText(limit: number): string {

@@ -6,7 +6,7 @@ import { attemptJson, deliveryJson } from "../../schemas/json.ts";
 import { adviceOn } from "../hints.ts";
 import { attemptLine } from "./attempts.ts";
 import type { Html } from "../dashboard-env.ts";
-import { badge, linkTo, longText } from "../elements.ts";
+import { badge, linkTo, longText, withCode } from "../elements.ts";
 import { sentence, timeOf } from "../time.ts";
 
 /** Number of events shown on a page. A watch has at most 50 events and an ending. */
@@ -63,7 +63,10 @@ function eventItem({ event, deliveries }: EventView, detailById: Timeline["detai
     ${event.data.reason === null || event.data.reason === "" ? "" : html`<p>Reason: ${event.data.reason}</p>`}
     ${
       deliveries.length === 0
-        ? html`<p class="quiet">No webhook was sent: no filter matches this event, or the call has no callback URL and no hook.</p>`
+        ? html`<p class="quiet">
+            No webhook was sent: no filter matches this event, or the call has no callback URL and no hook.
+            <a href="/dashboard/hooks">Hooks and their filters</a>
+          </p>`
         : html`<ul class="cards">
               ${deliveries.slice(0, shown).map((delivery) => deliveryItem(delivery, detailById.get(delivery.id) ?? null, nowMs))}
             </ul>
@@ -99,7 +102,7 @@ function deliveryItem(delivery: EventView["deliveries"][number], detail: Deliver
       >
     </div>
     ${hidden === 0 ? "" : html`<p class="quiet">${hidden} earlier attempts are on the page of the delivery.</p>`}
-    ${shown.map((attempt) => attemptLine(attemptJson(attempt), nowMs))} ${advice === null ? "" : html`<p>${advice}</p>`}
+    ${shown.map((attempt) => attemptLine(attemptJson(attempt), nowMs))} ${advice === null ? "" : html`<p>${withCode(advice)}</p>`}
   </li>`;
 }
 

@@ -71,6 +71,7 @@ function charts(spans: readonly ActivitySpan[], name: RangeName, nowMs: number):
       ],
       times,
       textOf: rateText,
+      isCount: true,
     })}
     ${lineChart({
       title: "Success rate",

@@ -1,4 +1,5 @@
 import { deliveryJson } from "../../schemas/json.ts";
+import { failureText } from "../hints.ts";
 import type { Timeline } from "../pages/watch-timeline.ts";
 
 /** Something that came later than it could have, and why. */
@@ -64,6 +65,5 @@ function seenLate(type: string, observedAtMs: number | null, observedAfterMs: nu
 
 function failureOf({ attempts }: NonNullable<ReturnType<Timeline["detailById"]["get"]>>): string | null {
   const failed = attempts.findLast(({ error }) => error !== null)?.error ?? null;
-  if (failed === null) return null;
-  return failed.code === "status" ? failed.detail : `${failed.code}, ${failed.detail}`;
+  return failed === null ? null : failureText(failed);
 }

@@ -16,6 +16,8 @@ export type LineChart = {
   readonly leastTop?: number;
   /** Fixed top of the scale. */
   readonly top?: number;
+  /** Whether 0 says that nothing happened: a span of zeros has no row in the table then. */
+  readonly isCount?: boolean;
   /** Lowest value of a scale whose steps are powers; a linear one begins at 0. */
   readonly logFrom?: number;
 };
@@ -26,14 +28,14 @@ const steps = [1, 2, 5, 10];
 
 /** Renders lines over time as a picture, with its numbers in a table. */
 export function lineChart(chart: LineChart): Html {
-  const { title, summary, series, times, textOf } = chart;
+  const { title, summary, series, times, textOf, isCount = false } = chart;
   const top = topOf(chart);
   const y = scaleOf(chart, top);
   const count = Math.max(1, times.length - 1);
   const x = (index: number) => (index * width) / count;
   const rows = times.flatMap((time, index) => {
     const values = series.map(({ values }) => values[index] ?? null);
-    return values.every((value) => value === null || value === 0) ? [] : [{ time, values }];
+    return values.every((value) => value === null || (isCount && value === 0)) ? [] : [{ time, values }];
   });
   return html`<figure class="chart">
     <figcaption>

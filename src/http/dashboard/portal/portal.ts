@@ -88,9 +88,10 @@ export function createPortal(dependencies: HttpDependencies, limitRate: Middlewa
     const formToken = createHash("sha256").update(`form ${session}`).digest("base64url");
     const isOpen = async () => {
       const now = await portals.find(link.id);
-      return now !== null && now.end === null && now.account.disabledAtMs === null;
+      return now !== null && now.end === null && now.account.disabledAtMs === null && portals.isSessionOf(now, session);
     };
-    c.set("session", { account, key, formToken, isOpen });
+    const end = () => portals.endSession(found);
+    c.set("session", { account, key, formToken, end, isOpen });
     c.set("account", account);
     c.set("key", key);
     if (c.req.method === "POST") {
@@ -106,7 +107,8 @@ export function createPortal(dependencies: HttpDependencies, limitRate: Middlewa
     await next();
   }, limitRate);
 
-  portal.post("/sign-out", (c) => {
+  portal.post("/sign-out", async (c) => {
+    await c.get("session").end();
     streams.end(c.get("session").formToken);
     deleteCookie(c, cookieName, cookieAttributes(c, c.get("portal"), publicUrl));
     c.header("clear-site-data", '"cache"');

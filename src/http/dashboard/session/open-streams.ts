@@ -1,6 +1,6 @@
 /**
- * Answers of this process that last as long as their session does. Signing out ends them at once; a session that ends
- * otherwise is asked for by the answer itself.
+ * Answers of this process that last as long as their session does. Signing out here ends them at once; a session that ends
+ * otherwise, or on another instance, is asked for by the answer itself.
  */
 export class OpenStreams {
   readonly #bySession = new Map<string, Set<AbortController>>();

@@ -6,6 +6,7 @@ import type { Account, ApiKey } from "../../../ports/stores/account-store.ts";
 import type { FoundKey } from "../../../ports/use-cases/authentication.ts";
 import type { HttpDependencies } from "../../operations/dependencies.ts";
 import { refuseDisabled } from "../../operations/request-guards.ts";
+import { EndedSessions } from "./ended-sessions.ts";
 import { isPlainHttpAllowed } from "./request-origin.ts";
 
 /** Session of a signed-in user. Forms carry `formToken`, which a page of another site cannot read. */
@@ -14,6 +15,8 @@ export type Session = {
   readonly account: Account | null;
   readonly key: ApiKey;
   readonly formToken: string;
+  /** Ends it on all instances, for every copy of its cookie. */
+  readonly end: () => Promise<void>;
   /** Returns whether the session has not ended meanwhile. An answer that takes long asks again. */
   readonly isOpen: () => Promise<boolean>;
 };
@@ -46,18 +49,20 @@ const keyMaxLength = 512;
 /**
  * Sessions of the dashboard. The cookie holds the sealed API key, which is looked up on every request, so that the
  * revocation or the end of a key ends its sessions and its API requests at the same time. A session ends for good when its account is
- * disabled. Signing out clears the cookie; a copy of the cookie stays valid until its 12 hours end or the key is revoked.
+ * disabled, and when its user signs out.
  */
 export class Sessions {
   readonly #dependencies: HttpDependencies;
   /** Whether `PUBLIC_URL` is https. */
   readonly #isPublicOverTls: boolean;
   readonly #cookieName: string;
+  readonly #ended: EndedSessions;
 
   constructor(dependencies: HttpDependencies) {
     this.#dependencies = dependencies;
     this.#isPublicOverTls = URL.parse(dependencies.publicUrl ?? "")?.protocol === "https:";
     this.#cookieName = this.#isPublicOverTls ? secureCookieName : plainCookieName;
+    this.#ended = new EndedSessions(dependencies.store, dependencies.clock);
   }
 
   /** Signs in and sets the cookie. Returns `null` if the key is unknown, revoked or expired. */
@@ -88,10 +93,12 @@ export class Sessions {
     const found = await authentication.findByKey(sealed.key);
     if (found === null || found.kind === "ended") return null;
     if (found.kind === "account") refuseDisabled(found.account);
-    return disablingsOf(found) === sealed.disablings ? this.#sessionOf(found, sealed) : null;
+    if (disablingsOf(found) !== sealed.disablings || (await this.#ended.has(sealed.formToken))) return null;
+    return this.#sessionOf(found, sealed);
   }
 
-  end(c: Context): void {
+  /** Clears the cookie of a session that has ended. */
+  clearCookie(c: Context): void {
     deleteCookie(c, this.#cookieName, {
       path: cookiePath,
       httpOnly: true,
@@ -114,9 +121,11 @@ export class Sessions {
       if (expiresAtMs <= this.#dependencies.clock.nowMs()) return false;
       const now = await this.#dependencies.authentication.findByKey(key);
       if (now === null || now.kind === "ended" || now.kind !== found.kind || disablingsOf(now) !== disablings) return false;
+      if (await this.#ended.has(formToken)) return false;
       return now.kind !== "account" || now.account.disabledAtMs === null;
     };
-    return { account: found.kind === "account" ? found.account : null, key: found.key, formToken, isOpen };
+    const end = () => this.#ended.end({ formToken, keyId: found.key.id, expiresAtMs });
+    return { account: found.kind === "account" ? found.account : null, key: found.key, formToken, end, isOpen };
   }
 
   #open(cookie: string): SealedSession | null {

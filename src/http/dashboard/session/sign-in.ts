@@ -38,8 +38,9 @@ export function addSignIn(
     return c.redirect(targetSyntax.test(target) ? target : "/dashboard", 303);
   });
 
-  dashboard.post("/sign-out", (c) => {
-    sessions.end(c);
+  dashboard.post("/sign-out", async (c) => {
+    await c.get("session").end();
+    sessions.clearCookie(c);
     streams.end(c.get("session").formToken);
     // Needed because Chromium keeps whole pages for its Back button despite `no-store`, also after the cookie was cleared.
     c.header("clear-site-data", '"cache"');

@@ -1,0 +1,3 @@
+import { generatedClient } from "./generated-client.ts";
+
+generatedClient("@hey-api/openapi-ts");

@@ -15,8 +15,9 @@ type Row = {
 };
 
 const ofDefault = (rows: readonly Row[]) => rows.filter(({ source }) => source === "default");
-/** Whether two instances have half of the calls each. */
-const isShared = (rows: readonly Row[]) => rows.length === 2 && rows.every(({ calls, rate }) => calls === 12 && rate > 0);
+/** Whether two instances share the calls and the rate. */
+const isShared = (rows: readonly Row[]) =>
+  rows.length === 2 && rows.every(({ calls, rate }) => calls > 0 && rate > 0) && rows.reduce((sum, { calls }) => sum + calls, 0) === 24;
 
 /** The rows of the list of instances, as the operator's page of one of them has it. */
 async function instancesOn({ send }: Client, key: string): Promise<readonly Row[]> {

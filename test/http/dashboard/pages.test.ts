@@ -156,7 +156,7 @@ describe("the overview", () => {
     const { status, text } = await get("/dashboard");
     expect(status).toBe(200);
     const said = textOf(text);
-    expect(said).toMatch(/Pending webhooks 2 Oldest due since none is due Endpoints with issues 2/);
+    expect(said).toMatch(/Pending webhooks 2 Oldest due 2026-11-24 12:01:00 in 54 s Endpoints with issues 2/);
     expect(said).toMatch(/Endpoints with issues .*crm\.example\/hooks\/calls failing/);
     expect(said).toMatch(/Recently failed .* call\.queued failed failed for good after 1 attempt/);
     expect(said).toMatch(/Sources .* default ok Answers\./);

@@ -45,7 +45,7 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
           "account",
           html`${tiles([
               ["Pending webhooks", issues.pendingCount.toLocaleString("en-US")],
-              ["Oldest due since", oldestText(issues.oldestDueAt, nowMs)],
+              ["Oldest due", timeOf(issues.oldestDueAt, nowMs) ?? "nothing is pending"],
               ["Endpoints with issues", issues.endpoints.length + issues.endpointsHidden],
             ])}
             <p class="quiet">
@@ -76,12 +76,6 @@ export function addOverview(dashboard: Hono<DashboardEnv>, dependencies: HttpDep
         ${mayUse(c, "admin") ? html`<p><a href="${defaultSecretPath}">Set the signing secret of new endpoints</a></p>` : ""}`,
     });
   });
-}
-
-/** What is pending may wait for its next attempt, so that nothing is due. */
-function oldestText(oldestDueAt: string | null, nowMs: number): Html | string {
-  if (oldestDueAt === null) return "nothing is pending";
-  return Date.parse(oldestDueAt) > nowMs ? "none is due" : timeOf(oldestDueAt, nowMs);
 }
 
 function limitText(limit: number): string {

@@ -362,6 +362,14 @@ test("every changing route, form and command leaves its row, and no row holds wh
       actions: action === null ? [] : [action],
       run: () => submit("/dashboard/calls", { scenario: "success", idempotency_key: formKey }),
     })),
+    "/dashboard/watches/:id/edit": [
+      {
+        name: "metadata",
+        actions: [],
+        run: () => submit(`/dashboard/watches/${ids["watchOfForm"]}/edit`, { metadata: "lead=2" }),
+      },
+    ],
+    "/dashboard/signing-secret": twice(() => "/dashboard/signing-secret", "account.secret_set", keyed(5)),
     "/dashboard/watches/:id/delete": [
       { name: "ended", actions: [], run: () => submit(`/dashboard/watches/${ids["watchOfForm"]}/delete`) },
       {

@@ -116,10 +116,12 @@ describe("a portal link", () => {
     expect(formsIn(text)).toContain(`${base}/endpoints/${delivery.endpoint_id}/state`);
     const token = /name="token" value="([^"]+)"/.exec(text)?.[1] ?? "";
     // A call is placed with a key alone.
-    expect(formsIn((await visitor.get(`${base}/watches`)).text).toSorted()).toEqual([`${base}/sign-out`, `${base}/watches`]);
+    expect(formsIn((await visitor.get(`${base}/watches/new`)).text).toSorted()).toEqual([`${base}/sign-out`, `${base}/watches`]);
     expect((await visitor.post(`${base}/calls`, { token, scenario: "success" })).status).toBe(403);
     const refused = await visitor.post(`${base}/watches`, { token, call_sid: "OUT-sandbox-slow-1", source: "sandbox", callback_url: "x" });
-    expect([refused.status, refused.text]).toEqual([422, expect.stringContaining(`<a href="${base}/watches">Back</a>`)]);
+    // The form again, with what was typed.
+    expect([refused.status, formsIn(refused.text)]).toEqual([422, expect.arrayContaining([`${base}/watches`])]);
+    expect(refused.text).toContain('value="OUT-sandbox-slow-1"');
     const pause = (given: string) => visitor.post(`${base}/endpoints/${delivery.endpoint_id}/state`, { token: given, state: "paused" });
     expect((await pause("forged")).status).toBe(403);
     const paused = await pause(token);

@@ -89,13 +89,16 @@ export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock
   dashboard.get("/events.csv", (c) => {
     const { type, source, status } = readParameters(c, querySchema);
     const query = { accountId: c.get("account").id, sinceMs: null, callSid: null, ...selectionOf(type) };
+    const startedAtMs = clock.nowMs();
     const list: CsvList<EventView> = {
       name: "events",
       columns: csvColumns,
       async read(page) {
         const { data, nextCursor } = await store.readFeed({ ...query, ...page });
         const found = data.filter(({ event }) => isAskedFor(factsOf(event), { source, status }));
-        return { data: found, nextCursor: data.length === 0 ? null : nextCursor };
+        // The list ends, however many events an account goes on to have.
+        const isLast = (data.at(-1)?.event.timestampMs ?? Infinity) > startedAtMs;
+        return { data: found, nextCursor: isLast ? null : nextCursor };
       },
       json(view) {
         const { data, ...event } = eventJson(view);

@@ -265,6 +265,18 @@ export function auditSuite(backend: StoreBackend): void {
       expect((await world.store.listAllAudit({ ...until, sinceMs: startMs + minute, cursor: null })).data).toHaveLength(2);
     });
 
+    it("is found by time also where the clock was set back, so that ids are ahead of it", async () => {
+      const world = await open();
+      world.pass(2 * hour);
+      await world.hook("https://crm.example/before", { by });
+      world.pass(-hour);
+      await world.hook("https://crm.example/after", { by });
+      const untilMs = startMs + hour + minute;
+      expect((await rowsOf(world, { untilMs })).map(({ atMs }) => atMs)).toEqual([startMs + hour]);
+      const all = await world.store.listAllAudit({ limit: 10, cursor: null, action: null, sinceMs: null, untilMs });
+      expect(all.data.map(({ atMs }) => atMs)).toEqual([startMs + hour]);
+    });
+
     it("is gone with a change that is rolled back", async () => {
       const world = await open();
       const { id: accountId } = await world.account();

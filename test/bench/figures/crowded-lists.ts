@@ -58,8 +58,10 @@ async function timeSqlite(deliveries: number, shape: Shape): Promise<readonly Cr
     const lists = await CrowdedLists.prepare(world, database);
     for (const [, read] of lists.lists()) await read();
     await lists.fill(deliveries, shape);
+    const state = `${shape}, plans of an empty database`;
+    const listTimes = await timeEach(lists.lists(), state);
     const rows = await fillAccount(database, lists.crowdedId, deliveries);
-    const times = await time(store, lists, rows, `${shape}, plans of an empty database`);
+    const times = { lists: listTimes, pages: await timePages(store, rows, state) };
     await store.close();
     connection.exec("analyze");
     world.store = store = await openSqliteStore({ path, policy: testPolicy });
@@ -83,8 +85,10 @@ async function timePostgres(deliveries: number, shape: Shape): Promise<readonly 
       const lists = await CrowdedLists.prepare(world, database);
       for (const [, read] of lists.lists()) await read();
       await lists.fill(deliveries, shape);
+      const state = `${shape}, plans of an empty database`;
+      const listTimes = await timeEach(lists.lists(), state);
       const rows = await fillAccount(database, lists.crowdedId, deliveries);
-      const times = await time(fresh, lists, rows, `${shape}, plans of an empty database`);
+      const times = { lists: listTimes, pages: await timePages(fresh, rows, state) };
       await client.query("analyze");
       world.store = later;
       return [times, await time(later, lists, rows, `${shape}, analyzed`)];

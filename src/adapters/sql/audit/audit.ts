@@ -1,9 +1,7 @@
-import { auditActions, maxAuditRows } from "../../../domain/audit.ts";
+import { maxAuditRows } from "../../../domain/audit.ts";
 import type { Actor, AuditEntry } from "../../../domain/audit.ts";
 import { leastKeyAt, newId, decodeId } from "../../../domain/ids.ts";
 import type { AuditFilter, AuditRow, AuditStore } from "../../../ports/stores/audit-store.ts";
-import type { PageRequest } from "../../../ports/stores/read-store.ts";
-import { decodeNumberCursor } from "../cursor.ts";
 import type { SqlQueries, SqlTransaction } from "../queries.ts";
 import { listByIds } from "../reading/page.ts";
 import type { Condition } from "../reading/page.ts";
@@ -45,35 +43,32 @@ export function recordAudit(tx: SqlTransaction, by: Actor | null, entry: AuditEn
   ]);
 }
 
-function listAudit(db: SqlQueries, query: Parameters<AuditStore["listAudit"]>[0]): ReturnType<AuditStore["listAudit"]> {
-  const conditions = [["account_id = ?", decodeId(query.accountId)], ...conditionsOf(query)] as const;
+async function listAudit(db: SqlQueries, query: Parameters<AuditStore["listAudit"]>[0]): ReturnType<AuditStore["listAudit"]> {
+  const conditions = [["account_id = ?", decodeId(query.accountId)], ...(await conditionsOf(db, query))] as const;
   return listByIds(db, "select * from audit", "id", conditions, query, auditRowOf);
 }
 
-function listAllAudit(db: SqlQueries, query: Parameters<AuditStore["listAllAudit"]>[0]): ReturnType<AuditStore["listAllAudit"]> {
-  const conditions = query.action === null && query.untilMs !== null ? ofEachAction(query, query.untilMs) : conditionsOf(query);
-  return listByIds(db, "select * from audit", "id", [["id >= ?", 0], ...conditions], query, auditRowOf);
+async function listAllAudit(db: SqlQueries, query: Parameters<AuditStore["listAllAudit"]>[0]): ReturnType<AuditStore["listAllAudit"]> {
+  return listByIds(db, "select * from audit", "id", [["id >= ?", 0], ...(await conditionsOf(db, query))], query, auditRowOf);
 }
 
-/** Condition that rows are among the newest of each action until a time: what is newer is passed over in the index of the actions. */
-function ofEachAction(query: AuditFilter & PageRequest, untilMs: number): readonly Condition[] {
-  const { cursor, limit } = query;
-  const lastId = cursor === null ? Number.MAX_SAFE_INTEGER : decodeNumberCursor(cursor);
-  const ranges = auditActions.map(
-    (action, index) =>
-      `select id from (select id from audit where action = '${action}' and at <= ? and id < ? order by id desc limit ?) of_${index}`,
-  );
-  return [...conditionsOf(query), [`id in (${ranges.join(" union all ")})`, ...auditActions.flatMap(() => [untilMs, lastId, limit + 1])]];
-}
-
-function conditionsOf({ action, sinceMs, untilMs }: AuditFilter): readonly Condition[] {
+async function conditionsOf(db: SqlQueries, { action, sinceMs, untilMs }: AuditFilter): Promise<readonly Condition[]> {
   return [
     ["action = ?", action],
-    // Keys may be ahead of the clock and never behind it, so this only bounds what is read.
+    // Keys may be ahead of the clock and never behind it. Both conditions on them only bound what is read.
     ["id >= ?", sinceMs === null ? null : leastKeyAt(sinceMs)],
+    ["id < ?", untilMs === null ? null : leastKeyAt(untilMs + (1 + (await mostAheadS(db))) * 1000)],
     ["at >= ?", sinceMs],
     ["at <= ?", untilMs],
   ];
+}
+
+/** Reads how far a key is ahead of the time of its row at most, in whole seconds: some, or as far as the clock was once set back. */
+async function mostAheadS(db: SqlQueries): Promise<number> {
+  // As the index on it has it.
+  const ahead = "id / 8388608 - (at - 1577836800000) / 1000";
+  const row = await db.get(`select ${ahead} as ahead from audit order by ${ahead} desc limit 1`);
+  return row === undefined ? 0 : integer(row, "ahead");
 }
 
 function auditRowOf(row: Row): AuditRow {

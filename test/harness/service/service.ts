@@ -61,9 +61,13 @@ abstract class StartedService {
 
   /** Runs a command with the environment of the service, `given` wins; returns its output as JSON. Rejects if it fails. */
   async command<T = Readonly<Record<string, unknown>>>(args: readonly string[], given: Environment = {}): Promise<T> {
-    const { code, out, error } = await runCommand([...args, "--json"], { ...this.environment, ...given });
+    const { code, out, error } = await this.runCommand([...args, "--json"], { ...this.environment, ...given });
     if (code !== 0) throw new Error(`${args.join(" ")}: exit code ${code}: ${error}`);
     return JSON.parse(out) as T;
+  }
+
+  protected runCommand(args: readonly string[], environment: Environment): ReturnType<typeof runCommand> {
+    return runCommand(args, environment);
   }
 
   /** Makes an account on the database of the service; returns it with a client. */
@@ -84,6 +88,11 @@ export class InProcessService extends StartedService {
     this.service = service;
     this.url = `http://127.0.0.1:${service.apiPort}`;
     this.client = clientOf(this.url);
+  }
+
+  /** The service makes ids meanwhile, in the thread of the command, so both take them from its sequence. */
+  protected override runCommand(args: readonly string[], environment: Environment): ReturnType<typeof runCommand> {
+    return runHere(args, environment);
   }
 
   /** As a SIGTERM does; also at the end of the test. */
@@ -220,8 +229,20 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** Runs a command in this process, with these variables besides those that are set; returns its exit code and output. One at a time. */
+/**
+ * Runs a command in this process as if it were a process of its own, with these variables besides those that are set; returns its exit
+ * code and output. One at a time, and beside no service of this process on the same database: the command makes ids in a slot of its own.
+ */
 export async function runCommand(args: readonly string[], environment: Environment = {}) {
+  const keys = useKeys(null);
+  try {
+    return await runHere(args, environment);
+  } finally {
+    useKeys(keys);
+  }
+}
+
+async function runHere(args: readonly string[], environment: Environment) {
   const [out, error]: [string[], string[]] = [[], []];
   const terminal = {
     out: (line: string) => out.push(line),
@@ -230,12 +251,9 @@ export async function runCommand(args: readonly string[], environment: Environme
   };
   const before = { ...process.env };
   Object.assign(process.env, environment);
-  // A command is a process of its own, which must not make ids in the slot that a server of this process has.
-  const keys = useKeys(null);
   try {
     return { code: await runCommandLine(args, terminal), out: out.join("\n"), error: error.join("\n") };
   } finally {
-    useKeys(keys);
     for (const name of Object.keys(environment))
       if (before[name] === undefined) delete process.env[name];
       else process.env[name] = before[name];

@@ -1,6 +1,10 @@
 import { defineConfig } from "vitest/config";
 import { compileCache } from "./harness/run/compile-cache.ts";
 import { LongestFirst } from "./harness/run/longest-first.ts";
+import { memoryFolder } from "./harness/run/memory-folder.ts";
+
+// Also for the Postgres server of the run, which this process starts.
+process.env["TMPDIR"] = memoryFolder();
 
 export default defineConfig({
   test: {
@@ -14,7 +18,7 @@ export default defineConfig({
     // A worker keeps the modules that it has loaded for the next file, which halves the processor time of short files.
     isolate: false,
     // For two cores: some of the tests always wait.
-    maxWorkers: 4,
+    maxWorkers: 6,
     sequence: { sequencer: LongestFirst },
     globalSetup: ["test/harness/postgres/postgres-server.ts"],
     setupFiles: ["test/harness/run/threads-of-stores.ts"],

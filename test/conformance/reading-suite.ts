@@ -129,6 +129,26 @@ export function readingSuite(backend: StoreBackend): void {
       expect(await world.store.listWatchEvents({ accountId, watchId: "wch_unknown", limit: 2, cursor: null })).toBeNull();
     });
 
+    it("shows the first deliveries of each event of a watch, and counts all", async () => {
+      const world = await open();
+      for (const name of ["a", "b", "c"]) await world.hook(`https://${name}.example/`);
+      const { view } = await world.watch("OUT-1");
+      const { accountId, id: watchId } = view.watch;
+      for (const status of ["queued", "calling"]) await world.see("OUT-1", status);
+      const read = { accountId, watchId, limit: 50, cursor: null };
+      const all = await world.store.listWatchEvents(read);
+      const timeline = await world.store.listTimeline({ ...read, deliveriesOfEach: 2 });
+      expect(timeline).toEqual({
+        data: all?.data.map((event) => ({ ...event, deliveries: event.deliveries.slice(0, 2), deliveryCount: event.deliveries.length })),
+        nextCursor: null,
+      });
+      expect(timeline?.data.map(({ deliveryCount }) => deliveryCount)).toEqual([4, 4]);
+      expect((await world.store.listTimeline({ ...read, limit: 1, deliveriesOfEach: 9 }))?.data).toEqual([
+        { ...all?.data[0], deliveryCount: 4 },
+      ]);
+      expect(await world.store.listTimeline({ ...read, watchId: "wch_unknown", deliveriesOfEach: 2 })).toBeNull();
+    });
+
     it("feeds nothing of another account, not even by the cursor", async () => {
       const world = await open();
       const { id: accountId } = await world.account();

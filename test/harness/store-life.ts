@@ -62,6 +62,7 @@ export async function live(world: StoreWorld): Promise<void> {
   await store.countAttempts({ accountId, endpointIds: [endpointId, hook.view.endpoint.id], nowMs: world.nowMs });
   await store.listHooks(page);
   await store.listWatchEvents({ ...page, watchId: view.watch.id });
+  await store.listTimeline({ ...page, watchId: view.watch.id, deliveriesOfEach: 2 });
   await store.getCall({ accountId, sourceName: "default", callSid: "OUT-1" });
   await store.getEvent(accountId, jobs[0]?.event.id ?? "");
   await store.getDelivery(accountId, jobs[0]?.deliveryId ?? "");

@@ -137,6 +137,8 @@ export function createTestApi(parts: Parts = {}) {
       listWatches: page(watchView()),
       listWatchesByMetadata: page(watchView()),
       listWatchEvents: async ({ watchId }: { watchId: string }) => (watchId === "wch_1" ? { data: [eventView], nextCursor: null } : null),
+      listTimeline: async ({ watchId }: { watchId: string }) =>
+        watchId === "wch_1" ? { data: [{ ...eventView, deliveryCount: eventView.deliveries.length }], nextCursor: null } : null,
       getEvent: one("evt_1", eventView),
       readFeed: async () => ({ data: [eventView], cursors: ["1"], nextCursor: "1" }),
       listRecentEvents: async () => [],

@@ -130,6 +130,7 @@ export const operationFlows: {
   listWatches: pageRequest,
   listWatchesByMetadata: pageRequest,
   listWatchEvents: pageRequest,
+  listTimeline: pageRequest,
   listDeliveries: pageRequest,
   listEndpoints: pageRequest,
   listHooks: pageRequest,

@@ -89,6 +89,7 @@ const shown = {
   listPlacings: "reader",
   listPortalLinks: "reader",
   listRecentEvents: "reader",
+  listTimeline: "reader",
   listWatches: "reader",
   listWatchesByMetadata: "reader",
   listWatchEvents: "reader",

@@ -28,6 +28,9 @@ export type EventView = {
   readonly deliveries: readonly Pick<Delivery, "id" | "endpointId" | "status" | "attemptCount" | "nextAttemptAtMs">[];
 };
 
+/** An event with its first deliveries and the number of all of them. */
+export type TimelineEvent = EventView & { readonly deliveryCount: number };
+
 export type DeliveryView = {
   readonly delivery: Delivery;
   readonly endpoint: EndpointSummary;
@@ -92,6 +95,10 @@ export interface ReadStore {
   ): Promise<Page<WatchView>>;
   /** Ordered by sequence; `null` if the watch is unknown. */
   listWatchEvents(query: PageRequest & { readonly accountId: string; readonly watchId: string }): Promise<Page<EventView> | null>;
+  /** The same with the first `deliveriesOfEach` deliveries of each event: an account may have a hundred hooks. */
+  listTimeline(
+    query: PageRequest & { readonly accountId: string; readonly watchId: string; readonly deliveriesOfEach: number },
+  ): Promise<Page<TimelineEvent> | null>;
   getEvent(accountId: string, eventId: string): Promise<EventView | null>;
   /**
    * Oldest first, in commit order: an event appears as soon as no earlier one can appear any more. `nextCursor` is never

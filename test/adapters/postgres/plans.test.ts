@@ -49,7 +49,8 @@ const small =
 /** Intended scans: of the leases, from the ends of the events, to the next due host, and after a step of the clock. */
 const intendedScans = [
   /from \(select feed_order from events/,
-  /select \(select min\(position\) from events\) as first/,
+  // Reads the first and the last entry of the index.
+  /^with recursive search .*select min\(position\), max\(position\)/,
   /select min\(due_at\) from \(select min\(next_due_at\)/,
   /^select 1 from (endpoints|hosts) order by id for no key update$/,
   /= next_(due|attempt)_at - \$1/,

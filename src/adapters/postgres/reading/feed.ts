@@ -7,10 +7,11 @@ import type { FeedPage, FeedQuery } from "../../../ports/stores/read-store.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import { decodeFeedCursor, encodeFeedCursor } from "../../sql/feed-cursor.ts";
-import { isAboutCall, lastOrderBefore } from "../../sql/reading/events.ts";
+import { clockSlackMs, isAboutCall } from "../../sql/reading/events.ts";
 import { readMarks } from "../../sql/marks/mark-rows.ts";
 import { purgedOf } from "../../sql/marks/seen-rows.ts";
 import type { Database } from "../connection/database.ts";
+import type { Queries } from "../connection/queries.ts";
 import { findEvents } from "./positions.ts";
 import { readEventViews } from "./selects.ts";
 
@@ -125,7 +126,7 @@ async function readPage(db: Database, query: FeedQuery): Promise<FeedPage | null
   const isLatest = query.cursor === latestCursor;
   // Read before the events: later commits appear only above the horizon.
   const { epoch, horizon, after } = await spanOf(db, accountKey, query.cursor);
-  const since: FeedPlace = sinceMs === null ? feedBegin : [await lastOrderBefore(db, "feed_order", sinceMs), 0];
+  const since: FeedPlace = sinceMs === null ? feedBegin : [await lastOrderBefore(db, sinceMs), 0];
   const marks = await readMarks(db, accountKey);
   const { rows, passed } = isLatest
     ? { rows: [], passed: undefined }
@@ -159,6 +160,27 @@ async function readPage(db: Database, query: FeedQuery): Promise<FeedPage | null
       : laterPlace(after, (ends === undefined ? null : placeOf(ends, "feed_order", "position")) ?? feedBegin);
   const cursors = rows.map((row) => encodeFeedCursor(epoch, placeOf(row, "feed_order", "position") ?? after));
   return { data, cursors, nextCursor: encodeFeedCursor(epoch, next ?? after) };
+}
+
+/**
+ * Returns the `feed_order` up to which no event was recorded at or after `sinceMs`; 0 if there is none. Bisects the positions, so
+ * that events need no index on their time, in one statement: twenty round trips take as long as the page.
+ */
+async function lastOrderBefore(db: Queries, sinceMs: number): Promise<number> {
+  const row = await db.get(
+    `with recursive search (low, high, feed_order) as (
+       select min(position), max(position) + 1, 0::bigint from events
+       union all
+       select case when e.is_before then e.position + 1 else s.low end, case when e.is_before then s.high else (s.low + s.high) / 2 end,
+         case when e.is_before then e.feed_order else s.feed_order end
+       from search s left join lateral (
+         select position, feed_order, created_at < $1 as is_before from events
+         where position >= (s.low + s.high) / 2 order by position limit 1) e on true
+       where s.low < s.high)
+     select feed_order from search where low >= high`,
+    sinceMs - clockSlackMs,
+  );
+  return row === undefined ? 0 : integer(row, "feed_order");
 }
 
 /** Reads the newest event of the account below the horizon, and the newest that retention deleted, after the page was read. */

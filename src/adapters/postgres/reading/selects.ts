@@ -1,4 +1,4 @@
-import type { DeliveryView, EventView } from "../../../ports/stores/read-store.ts";
+import type { DeliveryView, EventView, TimelineEvent } from "../../../ports/stores/read-store.ts";
 import type { Row } from "../../sql/rows.ts";
 import { integer } from "../../sql/rows.ts";
 import { selectsWith } from "../../sql/reading/selects.ts";
@@ -63,14 +63,43 @@ export function hasEventId(column: string, id: string): string {
   return `hashtextextended(${column}, 0) = hashtextextended(${id}, 0) and ${column} = ${id}`;
 }
 
+const ofEvent = "d.event_position, d.id, d.endpoint_id, d.status, d.attempt_count, d.next_attempt_at, d.early_after";
+const recoveries = "p.recoveries as p_recoveries, p.recovered_at as p_recovered_at";
+
 /** Adds the deliveries to rows of events, in the order given. */
 export async function readEventViews(db: Queries, rows: readonly Row[], marks: readonly Mark[]): Promise<readonly EventView[]> {
-  const positions = rows.map((row) => integer(row, "position"));
+  const positions = positionsOf(rows);
   const found = await db.all(
-    `select d.event_position, d.id, d.endpoint_id, d.status, d.attempt_count, d.next_attempt_at, d.early_after, p.recoveries as p_recoveries, p.recovered_at as p_recovered_at
-     from deliveries d join endpoints p on p.id = d.endpoint_id where d.event_position = any($1) order by d.id`,
+    `select ${ofEvent}, ${recoveries} from deliveries d join endpoints p on p.id = d.endpoint_id where d.event_position = any($1) order by d.id`,
     positions,
   );
   const deliveries = Map.groupBy(await seeDeliveries(db, marks, found), (row) => integer(row, "event_position"));
   return rows.map((row, index) => eventViewOf(row, deliveries.get(positions[index] ?? 0) ?? []));
+}
+
+/** The same with the first deliveries of each event, and the number of all. Each event reads its own range of the index. */
+export async function readTimelineEvents(
+  db: Queries,
+  rows: readonly Row[],
+  marks: readonly Mark[],
+  deliveriesOfEach: number,
+): Promise<readonly TimelineEvent[]> {
+  const positions = positionsOf(rows);
+  const found = await db.all(
+    `select ${ofEvent}, d.of_event, ${recoveries} from unnest($1::bigint[]) as shown (position) cross join lateral (
+       select ${ofEvent}, count(*) over () as of_event from deliveries d where d.event_position = shown.position order by d.id limit $2) d
+     join endpoints p on p.id = d.endpoint_id order by d.id`,
+    positions,
+    deliveriesOfEach,
+  );
+  const countOf = new Map(found.map((row) => [integer(row, "event_position"), integer(row, "of_event")]));
+  const deliveries = Map.groupBy(await seeDeliveries(db, marks, found), (row) => integer(row, "event_position"));
+  return rows.map((row, index) => {
+    const position = positions[index] ?? 0;
+    return { ...eventViewOf(row, deliveries.get(position) ?? []), deliveryCount: countOf.get(position) ?? 0 };
+  });
+}
+
+function positionsOf(rows: readonly Row[]): readonly number[] {
+  return rows.map((row) => integer(row, "position"));
 }

@@ -4,7 +4,7 @@ import { purgedOf, seeEvents } from "../marks/seen-rows.ts";
 import { decodeId, unknownKey } from "../../../domain/ids.ts";
 import { operationalEventTypes, watchEventTypes } from "../../../domain/events/event.ts";
 import type { TypeSelection } from "../../../domain/events/event-filter.ts";
-import type { EventView, ReadStore } from "../../../ports/stores/read-store.ts";
+import type { EventView, PageRequest, ReadStore, TimelineEvent } from "../../../ports/stores/read-store.ts";
 import { decodeNumberCursor, pageOf } from "../cursor.ts";
 import type { SqlQueries } from "../queries.ts";
 import { eventOf, integer, integerOrNull } from "../rows.ts";
@@ -87,32 +87,7 @@ export function typeRangesOf({ types, orTerminal }: TypeSelection): readonly Typ
 }
 
 /** Bound on the disorder between positions and times. Clock steps and overlapping transactions cause the disorder. */
-const clockSlackMs = 3_600_000;
-
-/**
- * Returns the value of `orderColumn`, up to which no event was recorded at or after `sinceMs`; 0 if there is none. Bisects
- * the positions, so that events need no index on their time.
- */
-export async function lastOrderBefore(db: SqlQueries, orderColumn: "position" | "feed_order", sinceMs: number): Promise<number> {
-  const edges = await db.get("select (select min(position) from events) as first, (select max(position) from events) as last");
-  if (edges === undefined || edges["first"] === null) return 0;
-  let low = integer(edges, "first");
-  let high = integer(edges, "last") + 1;
-  let order = 0;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const row = await db.get(
-      `select position, ${orderColumn} as feed_order, created_at from events where position >= ?1 order by position limit 1`,
-      middle,
-    );
-    if (row === undefined || integer(row, "created_at") >= sinceMs - clockSlackMs) high = middle;
-    else {
-      low = integer(row, "position") + 1;
-      order = integer(row, "feed_order");
-    }
-  }
-  return order;
-}
+export const clockSlackMs = 3_600_000;
 
 type EventReading<Db> = {
   readonly eventSelect: string;
@@ -120,12 +95,20 @@ type EventReading<Db> = {
   readonly isOne: string;
   /** Adds the deliveries to rows of `eventSelect`, in the order given. */
   readonly readEventViews: (db: Db, rows: readonly Row[], marks: readonly Mark[]) => Promise<readonly EventView[]>;
+  /** Adds the first `deliveriesOfEach` deliveries to rows of `eventSelect`, and counts all, in the order given. */
+  readonly readTimelineEvents: (
+    db: Db,
+    rows: readonly Row[],
+    marks: readonly Mark[],
+    deliveriesOfEach: number,
+  ) => Promise<readonly TimelineEvent[]>;
   /** Finds the first rows of `eventSelect` of an account that match. */
   readonly findEvents: (db: Db, query: EventQuery & { readonly accountKey: number }) => FoundEvents | Promise<FoundEvents>;
 };
 
 /** Returns the reads of events, except the feed. */
-export function eventReads<Db extends SqlQueries>({ eventSelect, isOne, readEventViews, findEvents }: EventReading<Db>) {
+export function eventReads<Db extends SqlQueries>(reading: EventReading<Db>) {
+  const { eventSelect, isOne, readEventViews, readTimelineEvents, findEvents } = reading;
   return {
     async getEvent(db: Db, accountId: string, eventId: string): Promise<EventView | null> {
       const marks = await readMarks(db, decodeId(accountId));
@@ -134,24 +117,14 @@ export function eventReads<Db extends SqlQueries>({ eventSelect, isOne, readEven
       return view ?? null;
     },
     async listWatchEvents(db: Db, query: Parameters<ReadStore["listWatchEvents"]>[0]): ReturnType<ReadStore["listWatchEvents"]> {
-      const afterSequence = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
-      const watchKey = decodeId(query.watchId);
-      const marks = await readMarks(db, decodeId(query.accountId));
-      const watch = await db.get("select 1 from watches where id = ?1 and account_id = ?2", watchKey, decodeId(query.accountId));
-      if (watch === undefined || purgedOf(marks).has(watchKey)) return null;
-      const rows = await db.all(
-        `${eventSelect} where e.watch_id = ?1 and e.sequence > ?2 order by e.sequence limit ?3`,
-        watchKey,
-        afterSequence,
-        query.limit + 1,
-      );
-      const page = pageOf(
-        rows,
-        query,
-        (row) => integer(row, "sequence"),
-        (row) => row,
-      );
-      return { data: await readEventViews(db, page.data, marks), nextCursor: page.nextCursor };
+      const found = await findOfWatch(db, eventSelect, query);
+      if (found === null) return null;
+      return { data: await readEventViews(db, found.data, found.marks), nextCursor: found.nextCursor };
+    },
+    async listTimeline(db: Db, query: Parameters<ReadStore["listTimeline"]>[0]): ReturnType<ReadStore["listTimeline"]> {
+      const found = await findOfWatch(db, eventSelect, query);
+      if (found === null) return null;
+      return { data: await readTimelineEvents(db, found.data, found.marks, query.deliveriesOfEach), nextCursor: found.nextCursor };
     },
     /** Lists events newest first. Without types those about calls and watches, by their types, so that operational events cost no walk. */
     async listRecentEvents(
@@ -172,4 +145,30 @@ export function eventReads<Db extends SqlQueries>({ eventSelect, isOne, readEven
       return rows.map(eventOf);
     },
   };
+}
+
+/** Reads a page of rows of `eventSelect`, by sequence; `null` if the account has no such watch. */
+async function findOfWatch(
+  db: SqlQueries,
+  eventSelect: string,
+  query: PageRequest & { readonly accountId: string; readonly watchId: string },
+) {
+  const afterSequence = query.cursor === null ? 0 : decodeNumberCursor(query.cursor);
+  const watchKey = decodeId(query.watchId);
+  const marks = await readMarks(db, decodeId(query.accountId));
+  const watch = await db.get("select 1 from watches where id = ?1 and account_id = ?2", watchKey, decodeId(query.accountId));
+  if (watch === undefined || purgedOf(marks).has(watchKey)) return null;
+  const rows = await db.all(
+    `${eventSelect} where e.watch_id = ?1 and e.sequence > ?2 order by e.sequence limit ?3`,
+    watchKey,
+    afterSequence,
+    query.limit + 1,
+  );
+  const page = pageOf(
+    rows,
+    query,
+    (row) => integer(row, "sequence"),
+    (row) => row,
+  );
+  return { ...page, marks };
 }

@@ -110,6 +110,18 @@ export const readShapes = {
   },
   listSources: { args: [], result: list(views.storedSource) },
   listStatusAges: { args: [], result: list(values.statusAges) },
+  listTimeline: {
+    args: [
+      object<RequestOf<"listTimeline">>({
+        limit: number,
+        cursor: values.textOrNull,
+        accountId: text,
+        watchId: text,
+        deliveriesOfEach: number,
+      }),
+    ],
+    result: nullable(views.pageOf(views.timelineEvent)),
+  },
   listWatchEvents: {
     args: [object<RequestOf<"listWatchEvents">>({ limit: number, cursor: values.textOrNull, accountId: text, watchId: text })],
     result: nullable(views.pageOf(views.eventView)),

@@ -13,6 +13,7 @@ import type {
   EventView,
   HookView,
   Page,
+  TimelineEvent,
   WatchView,
 } from "../../../ports/stores/read-store.ts";
 import type { StoredSource } from "../../../ports/stores/source-store.ts";
@@ -66,7 +67,7 @@ export const watchView = object<WatchView>({
   pendingDeliveries: number,
 });
 
-export const eventView = object<EventView>({
+const eventViewFields = {
   event,
   deliveries: list(
     object<EventView["deliveries"][number]>({
@@ -77,7 +78,9 @@ export const eventView = object<EventView>({
       nextAttemptAtMs: numberOrNull,
     }),
   ),
-});
+};
+export const eventView = object<EventView>(eventViewFields);
+export const timelineEvent = object<TimelineEvent>({ ...eventViewFields, deliveryCount: number });
 
 export const deliveryView = object<DeliveryView>({
   delivery: object<Delivery>({

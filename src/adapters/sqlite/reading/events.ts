@@ -2,9 +2,9 @@ import { CursorGoneError } from "../../../domain/errors.ts";
 import { isCursorGood, latestCursor } from "../../../domain/events/feed-place.ts";
 import type { CursorFacts } from "../../../domain/events/feed-place.ts";
 import { decodeId } from "../../../domain/ids.ts";
-import type { EventView, FeedQuery, ReadStore } from "../../../ports/stores/read-store.ts";
+import type { EventView, FeedQuery, ReadStore, TimelineEvent } from "../../../ports/stores/read-store.ts";
 import { decodeFeedCursor, encodeFeedCursor } from "../../sql/feed-cursor.ts";
-import { eventReads, isAboutCall, lastOrderBefore } from "../../sql/reading/events.ts";
+import { clockSlackMs, eventReads, isAboutCall } from "../../sql/reading/events.ts";
 import { integer, integerOrNull, text } from "../../sql/rows.ts";
 import { eventViewOf } from "../../sql/view-rows.ts";
 import type { Row } from "../../sql/rows.ts";
@@ -20,6 +20,7 @@ export const reads = {
     eventSelect,
     isOne: "e.id = ?1 and e.account_id = ?2",
     readEventViews,
+    readTimelineEvents,
     findEvents: (db, { accountKey, conditions, ...query }) => {
       const { rows, passed } = findPositions(db, { ...query, conditions: [["e.account_id = ?", accountKey], ...conditions] });
       return { rows: rows.map((row) => eventAt(db, row)), passed };
@@ -44,7 +45,7 @@ async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["r
     purged: purgedOf(marks),
     conditions: [
       [`${offIndex}e.account_id = ?`, accountKey],
-      [`${offIndex}e.position > ?`, sinceMs === null ? after : Math.max(after, await lastOrderBefore(db, "position", sinceMs))],
+      [`${offIndex}e.position > ?`, sinceMs === null ? after : Math.max(after, lastPositionBefore(db, sinceMs))],
       ["e.created_at >= ?", sinceMs],
       isAboutCall(accountKey, callSid, (column, query) => `${column} in (${query})`),
     ],
@@ -59,6 +60,28 @@ async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["r
   const found = rows.map((row) => eventAt(db, row));
   const cursors = found.map((row) => encodeFeedCursor(epoch, [0, integer(row, "position")]));
   return { data: await readEventViews(db, found, marks), cursors, nextCursor: encodeFeedCursor(epoch, [0, next]) };
+}
+
+/**
+ * Returns the position up to which no event was recorded at or after `sinceMs`; 0 if there is none. Bisects the positions, so
+ * that events need no index on their time.
+ */
+function lastPositionBefore(db: Database, sinceMs: number): number {
+  const edges = db.get("select (select min(position) from events) as first, (select max(position) from events) as last");
+  if (edges === undefined || edges["first"] === null) return 0;
+  let low = integer(edges, "first");
+  let high = integer(edges, "last") + 1;
+  let last = 0;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const row = db.get("select position, created_at from events where position >= ?1 order by position limit 1", middle);
+    if (row === undefined || integer(row, "created_at") >= sinceMs - clockSlackMs) high = middle;
+    else {
+      last = integer(row, "position");
+      low = last + 1;
+    }
+  }
+  return last;
 }
 
 /** Returns the current epoch and the position that the page begins behind. Throws `CursorGoneError`. */
@@ -91,15 +114,32 @@ function eventAt(db: Database, { position }: Row): Row {
   return row;
 }
 
+const deliveriesOfEvent = `select d.id, d.endpoint_id, d.status, d.attempt_count, d.next_attempt_at, d.early_after,
+    p.recoveries as p_recoveries, p.recovered_at as p_recovered_at
+  from deliveries d join endpoints p on p.id = d.endpoint_id where d.event_position = ?1 order by d.id`;
+
 async function readEventViews(db: Database, rows: readonly Row[], marks: readonly Mark[]): Promise<readonly EventView[]> {
   const views: EventView[] = [];
   for (const row of rows) {
-    const deliveries = db.all(
-      `select d.id, d.endpoint_id, d.status, d.attempt_count, d.next_attempt_at, d.early_after, p.recoveries as p_recoveries, p.recovered_at as p_recovered_at
-       from deliveries d join endpoints p on p.id = d.endpoint_id where d.event_position = ? order by d.id`,
-      integer(row, "position"),
-    );
+    const deliveries = db.all(deliveriesOfEvent, integer(row, "position"));
     views.push(eventViewOf(row, await seeDeliveries(db, marks, deliveries)));
+  }
+  return views;
+}
+
+/** The same with the first deliveries of each event, and the number of all. */
+async function readTimelineEvents(
+  db: Database,
+  rows: readonly Row[],
+  marks: readonly Mark[],
+  deliveriesOfEach: number,
+): Promise<readonly TimelineEvent[]> {
+  const views: TimelineEvent[] = [];
+  for (const row of rows) {
+    const position = integer(row, "position");
+    const deliveries = db.all(`${deliveriesOfEvent} limit ?2`, position, deliveriesOfEach);
+    const count = db.get("select count(*) as n from deliveries where event_position = ?", position);
+    views.push({ ...eventViewOf(row, await seeDeliveries(db, marks, deliveries)), deliveryCount: integer(count ?? {}, "n") });
   }
   return views;
 }

@@ -1,7 +1,7 @@
 import { html } from "hono/html";
 import type { Attempt } from "../../../domain/deliveries/attempt.ts";
 import { isoTime } from "../../../domain/events/payload.ts";
-import type { EventView, ReadStore } from "../../../ports/stores/read-store.ts";
+import type { EventView, ReadStore, TimelineEvent } from "../../../ports/stores/read-store.ts";
 import { attemptJson, deliveryJson } from "../../schemas/json.ts";
 import { adviceOn } from "../hints.ts";
 import { attemptLine } from "./attempts.ts";
@@ -18,17 +18,17 @@ const attemptsShown = 3;
 
 type DeliveryDetail = NonNullable<Awaited<ReturnType<ReadStore["getDelivery"]>>>;
 export type Timeline = {
-  readonly events: readonly EventView[];
+  readonly events: readonly TimelineEvent[];
   readonly detailById: ReadonlyMap<string, DeliveryDetail>;
   readonly nextCursor: string | null;
 };
 
-/** Reads the events of a watch with their deliveries and attempts; `null` if the watch is unknown. */
+/** Reads the events of a watch with their first deliveries and attempts; `null` if the watch is unknown. */
 export async function readTimeline(
   store: ReadStore,
   { accountId, watchId, cursor }: { readonly accountId: string; readonly watchId: string; readonly cursor: string | null },
 ): Promise<Timeline | null> {
-  const events = await store.listWatchEvents({ accountId, watchId, limit: eventsPerPage, cursor });
+  const events = await store.listTimeline({ accountId, watchId, limit: eventsPerPage, cursor, deliveriesOfEach: deliveriesOfEvent });
   if (events === null) return null;
   const ofEach = shownOfEach(events.data);
   const ids = events.data.flatMap(({ deliveries }) => deliveries.slice(0, ofEach).map(({ id }) => id)).slice(0, deliveriesInDetail);
@@ -53,8 +53,13 @@ export function timeline({ events, detailById }: Timeline, nowMs: number): Html 
   </ol>`;
 }
 
-function eventItem({ event, deliveries }: EventView, detailById: Timeline["detailById"], shown: number, nowMs: number): Html {
-  const hidden = deliveries.length - shown;
+function eventItem(
+  { event, deliveries, deliveryCount }: TimelineEvent,
+  detailById: Timeline["detailById"],
+  shown: number,
+  nowMs: number,
+): Html {
+  const hidden = deliveryCount - Math.min(deliveries.length, shown);
   return html`<li>
     <div class="line">
       <h3>${event.type}</h3>

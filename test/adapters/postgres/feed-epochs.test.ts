@@ -128,7 +128,7 @@ test("no reader is refused while three instances restart in turn under load", { 
   let instances = [instance, await database.openBeside(testPolicy), await database.openBeside(testPolicy)];
   const world = new StoreWorld(instance.store);
   const { id: accountId } = await world.account();
-  const state = { isWriting: true, written: 0 };
+  const state = { isWriting: true, isAllWritten: false, written: 0 };
   const write = async (writer: number) => {
     for (let n = 0; state.isWriting; n++) {
       const { db } = instances[writer % instances.length] ?? instance;
@@ -144,7 +144,7 @@ test("no reader is refused while three instances restart in turn under load", { 
     const seen: string[] = [];
     let cursor: string | null = null;
     for (let isLast = false; !isLast;) {
-      isLast = !state.isWriting;
+      isLast = state.isAllWritten;
       for (let left = 200; left === 200;) {
         const { store } = instances[(reader + seen.length) % instances.length] ?? instance;
         // A store that is closing is another one's turn; a refused cursor fails the test.
@@ -179,6 +179,7 @@ test("no reader is refused while three instances restart in turn under load", { 
   await until(state.written + 50);
   state.isWriting = false;
   await Promise.all(writers);
+  state.isAllWritten = true;
   const seen = await Promise.all(readers);
   for (const ids of seen) {
     expect(new Set(ids).size).toBe(ids.length);

@@ -30,39 +30,35 @@ async function liveThrough(world: DeliveryWorld, live: Callbacks, calls: number)
   }
 }
 
-describe(
-  "events are sent at the instant of their commit beside a dead endpoint with hundreds or thousands pending",
-  { timeout: 60_000 },
-  () => {
-    test("it never answers", async () => {
-      const world = await DeliveryWorld.open({ timeoutMs: 120_000 });
-      const dead = await world.receive(never);
-      const live = await world.receive();
-      await world.addPending(
-        Array.from({ length: 2000 }, () => dead.url()),
-        "OUT-dead",
-      );
-      world.tickEachSecond();
-      await liveThrough(world, live, 30);
-      expect(dead.received).toHaveLength(4);
-      expect(world.dispatcher.bufferedCount).toBeLessThanOrEqual(4);
-    });
+describe("events are sent at the instant of their commit beside a dead endpoint with hundreds pending", { timeout: 60_000 }, () => {
+  test("it never answers", async () => {
+    const world = await DeliveryWorld.open({ timeoutMs: 120_000 });
+    const dead = await world.receive(never);
+    const live = await world.receive();
+    await world.addPending(
+      Array.from({ length: 500 }, () => dead.url()),
+      "OUT-dead",
+    );
+    world.tickEachSecond();
+    await liveThrough(world, live, 15);
+    expect(dead.received).toHaveLength(4);
+    expect(world.dispatcher.bufferedCount).toBeLessThanOrEqual(4);
+  });
 
-    test("it fails everything at once, again and again", async () => {
-      const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, second, second, minute] } });
-      const dead = await world.receive(() => 500);
-      const live = await world.receive();
-      await world.addPending(
-        Array.from({ length: 400 }, () => dead.url()),
-        "OUT-dead",
-      );
-      world.tickEachSecond();
-      await liveThrough(world, live, 30);
-      expect(dead.received.length).toBeGreaterThan(400);
-      expect(dead.mostUnanswered).toBeLessThanOrEqual(4);
-    });
-  },
-);
+  test("it fails everything at once, again and again", async () => {
+    const world = await DeliveryWorld.open({ policy: { scheduleMs: [0, second, second, minute] } });
+    const dead = await world.receive(() => 500);
+    const live = await world.receive();
+    await world.addPending(
+      Array.from({ length: 400 }, () => dead.url()),
+      "OUT-dead",
+    );
+    world.tickEachSecond();
+    await liveThrough(world, live, 15);
+    expect(dead.received.length).toBeGreaterThan(400);
+    expect(dead.mostUnanswered).toBeLessThanOrEqual(4);
+  });
+});
 
 test("on a host they share a dead endpoint takes the host's places at first, and one of them once it has failed", async () => {
   const world = await DeliveryWorld.open();

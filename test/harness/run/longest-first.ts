@@ -2,7 +2,20 @@ import { BaseSequencer } from "vitest/node";
 import type { TestSpecification } from "vitest/node";
 
 /** Files that mostly wait, for leases to end and processes to start. The first takes longest. */
-const waiting = ["/test/instances/idle", "/test/instances/"];
+const waiting = [
+  "/test/instances/one-service",
+  "/test/instances/idle",
+  "/test/e2e/placing.test",
+  "/test/adapters/postgres/connections",
+  "/test/e2e/stop.",
+  "/test/e2e/start-unsuitable",
+  "/test/instances/",
+  "/test/adapters/webhook/sender",
+  "/test/http/dashboard/portal-walk",
+  "/test/cli/commands/account-removal",
+  "/test/adapters/http-client/dialler",
+  "/test/adapters/webhook/connections",
+];
 /** Long files that compute and folders of such files, the longest first. */
 const computing = [
   "/test/conformance/postgres",

@@ -161,10 +161,11 @@ export class PollRate {
     return this.#firstsRate.waitMs(nowMs, this) === 0;
   }
 
-  record(nowMs: number, isFirstPoll: boolean): void {
+  /** Records a poll. A first poll counts against the half of first polls only while repeats are due. */
+  record(nowMs: number, { isFirstPoll, areRepeatsDue = false }: { readonly isFirstPoll: boolean; readonly areRepeatsDue?: boolean }): void {
     this.#rate.record(nowMs);
     if (!isFirstPoll) return;
-    this.#firstsRate.record(nowMs);
+    if (areRepeatsDue) this.#firstsRate.record(nowMs);
     this.#firstsSinceTick += 1;
   }
 

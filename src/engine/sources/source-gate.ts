@@ -129,7 +129,7 @@ export class SourceGate<Entry extends QueuedPoll> {
     if (entry === null) return null;
     this.#inFlight += 1;
     this.#triggerWasLast = false;
-    this.rate.record(nowMs, entry.isFirstPoll);
+    this.rate.record(nowMs, { isFirstPoll: entry.isFirstPoll, areRepeatsDue: this.queue.repeatCount > 0 });
     return entry;
   }
 
@@ -137,7 +137,7 @@ export class SourceGate<Entry extends QueuedPoll> {
   takeToken(): boolean {
     const nowMs = this.#options.clock.monotonicMs();
     if (this.isClosed || this.rate.waitMs(nowMs) > 0) return false;
-    this.rate.record(nowMs, false);
+    this.rate.record(nowMs, { isFirstPoll: false });
     return true;
   }
 
@@ -151,7 +151,7 @@ export class SourceGate<Entry extends QueuedPoll> {
     const nowMs = this.#options.clock.monotonicMs();
     const waitMs = this.rate.waitMs(nowMs);
     if (waitMs > 0) return Math.max(coalesceMs, waitMs);
-    this.rate.record(nowMs, false);
+    this.rate.record(nowMs, { isFirstPoll: false });
     this.#triggerWasLast = true;
     return 0;
   }

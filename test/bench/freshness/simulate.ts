@@ -78,7 +78,7 @@ export function simulate(run: SimulatedRun): SimulatedDelays {
   let [nowMs, tickAtMs, changes, polls, measuredFromMs] = [0, 0, 0, 0, 0];
 
   const poll = (call: SimulatedCall): void => {
-    rate.record(nowMs, call.isFirstPoll);
+    rate.record(nowMs, { isFirstPoll: call.isFirstPoll });
     polls += 1;
     const lateMs = nowMs - call.dueAtMs;
     if (call.isFirstPoll) {

@@ -102,8 +102,8 @@ export interface ReadStore {
   getEvent(accountId: string, eventId: string): Promise<EventView | null>;
   /**
    * Oldest first, in commit order: an event appears as soon as no earlier one can appear any more. `nextCursor` is never
-   * `null`. The feed of an account begins behind the newest event that retention deleted. Rejects with `CursorGoneError` if a
-   * reader of this cursor would miss an event.
+   * `null`. An empty page means that no selected event is behind the cursor yet. The feed of an account begins behind the newest
+   * event that retention deleted. Rejects with `CursorGoneError` if a reader of this cursor would miss an event.
    */
   readFeed(query: FeedQuery): Promise<FeedPage>;
   /** Returns the newest events of the account that are selected, newest first. Operational ones only where `types` names them. */

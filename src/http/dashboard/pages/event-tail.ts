@@ -96,7 +96,7 @@ export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock
       async read(page) {
         const { data, nextCursor } = await store.readFeed({ ...query, ...page });
         const found = data.filter(({ event }) => isAskedFor(factsOf(event), { source, status }));
-        // The list ends, however many events an account goes on to have.
+        // The feed has no end, so the list ends with the first event that is newer than the request.
         const isLast = (data.at(-1)?.event.timestampMs ?? Infinity) > startedAtMs;
         return { data: found, nextCursor: isLast ? null : nextCursor };
       },

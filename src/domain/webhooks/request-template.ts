@@ -78,7 +78,7 @@ export function findTemplateFaults({
   return leafFaults(body);
 }
 
-/** Without recursion, because the depth is not known to be small. */
+/** Returns whether the body is nested too deeply. It uses no recursion, because the depth may be large. */
 function isTooDeep(body: JsonValue): boolean {
   const open: (readonly [value: JsonValue, depth: number])[] = [[body, 1]];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -114,7 +114,7 @@ function leafFaults(body: JsonValue): readonly TemplateFault[] {
   return faults;
 }
 
-/** How a value is written: as JSON, inside a string of JSON, or as plain text. */
+/** Notation of a value: JSON, inside a string of JSON, or plain text. */
 type Notation = "value" | "inString" | "plain";
 type Segment = string | { readonly path: readonly string[]; readonly notation: Notation };
 

@@ -54,7 +54,7 @@ export type AccountOverview = {
   readonly lastRequestAtMs: number | null;
 };
 
-/** What an account did within one minute, as one process saw it. */
+/** Activity of an account within one minute, as one process counted it. */
 export type AccountActivity = {
   readonly accountId: string;
   /** Number of the minute since 1970. */

@@ -47,7 +47,7 @@ export async function retireEndpoints(
   nowMs: number,
 ): Promise<ReadonlyMap<number, RetireResult>> {
   const endpointKeys = goneKeys.filter((key) => !marked.has(key));
-  // What the mark of their call has ended stays as it is shown.
+  // Watches that the mark of their call has ended keep the state in which they are shown.
   const ending = await endingKeys(tx, endpointKeys);
   const [watches] = await Promise.all([
     tx.all(

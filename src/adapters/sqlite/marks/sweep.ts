@@ -16,7 +16,7 @@ import { advanceMark, endMark } from "./set-mark.ts";
 
 export const writes = { sweepMark };
 
-/** What a portion did. `doneKey` is the last key that it reached; `null` if the mark has no row left. */
+/** Result of a portion. `doneKey` is the last key that it reached; `null` if the mark has no row left. */
 type Portion = {
   readonly doneKey: number | null;
   readonly rows: number;

@@ -27,7 +27,7 @@ type Preview = Awaited<ReturnType<typeof previewOf>>["request"];
 type Faults = (name: string, pointer?: string) => readonly string[];
 type Shown = { readonly problem?: PageProblem; readonly preview?: Preview };
 
-/** How the headers of an endpoint are typed. */
+/** Notation in which the headers of an endpoint are typed. */
 export const headerLines = { separator: ":", example: "x-api-key: s3cret" };
 
 /** Page that changes the settings of an endpoint, with a preview of what it would be sent. */

@@ -109,7 +109,7 @@ export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock
   });
 }
 
-/** Every type, also the operational ones, which have to be named. */
+/** Returns the selection of one type, or of all types. The operational ones must be named. */
 function selectionOf(type: (typeof types)[number] | undefined) {
   return selectTypes({ names: type === undefined ? [...watchEventTypes, ...operationalEventTypes] : [type] });
 }

@@ -48,7 +48,7 @@ function show(c: Context<DashboardEnv>, problem: PageProblem | null = null): Res
         })}
         <p><a href="/dashboard">Cancel</a></p>`,
     },
-    { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+    problem,
   );
 }
 

@@ -46,7 +46,7 @@ export function addEndpointEditPages(dashboard: Hono<DashboardEnv>, dependencies
           ${problemBox(problem ?? null)} ${preview === undefined ? "" : previewSection(preview)} ${settingsForm(c, view, problem ?? null)}
           <p><a href="${pathOf("endpoints", id)}">Cancel</a></p>`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

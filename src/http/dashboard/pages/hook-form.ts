@@ -39,7 +39,7 @@ function show(c: Context<DashboardEnv>, problem: PageProblem | null = null): Res
         ${hookForm(c, problem)}
         <p><a href="${listPath}">Cancel</a></p>`,
     },
-    { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+    problem,
   );
 }
 

@@ -69,7 +69,7 @@ export function addRotationPages(dashboard: Hono<DashboardEnv>, { store, endpoin
           })}
           <p><a href="${pathOf("endpoints", id)}">Cancel</a></p>`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

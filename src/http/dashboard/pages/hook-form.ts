@@ -15,6 +15,7 @@ import { actionForm } from "../form.ts";
 import { areaField, checkGroup, selectField, textField } from "../forms/controls.ts";
 import { formKeyField, onceFor } from "../forms/form-key.ts";
 import { linesOf, pairsOf, textOf, tickedIn, typedIn } from "../forms/given.ts";
+import { signingSecretField } from "../forms/signing-secret-field.ts";
 import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
@@ -165,14 +166,7 @@ function hookForm(c: Context<DashboardEnv>, problem: PageProblem | null): Html {
                 hint: "For a new endpoint. Values are never shown again.",
                 faults: faults("headers"),
               })}
-              ${textField({
-                name: "signing_secret",
-                label: "Your own signing secret, or empty for a new one",
-                hint: "whsec_ and base64 of 24 to 64 bytes. For a new endpoint.",
-                type: "password",
-                maxLength: 120,
-                faults: faults("signing_secret"),
-              })}`
+              ${signingSecretField(faults("signing_secret"), true)}`
         }
       </div>`,
   });

@@ -6,7 +6,8 @@ import type { Database } from "../connection/database.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { goneBeforeOf, markedWatchColumns } from "../../sql/marks/marked-rows.ts";
 import { cancelDeliveries, keysOf, readMarked } from "../marks/marked-deliveries.ts";
-import { exceedsThreshold, heldBy, isMarked, newestDelivery, newestPosition, remainingOf, setMark } from "../marks/set-mark.ts";
+import { exceedsThreshold, isMarked, newestDelivery, newestPosition, remainingOf, setMark } from "../marks/set-mark.ts";
+import { heldBy } from "../../sql/marks/new-mark.ts";
 
 export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
 

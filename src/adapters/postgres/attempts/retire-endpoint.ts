@@ -7,7 +7,7 @@ import { heldBy } from "../../sql/marks/new-mark.ts";
 import { goneBeforeOf, markedWatchColumns } from "../../sql/marks/marked-rows.ts";
 import { isStatus } from "../reading/page.ts";
 import { retireResultOf, settleCalls } from "./ended-watches.ts";
-import type { RetireResult } from "./ended-watches.ts";
+import type { RetireResult } from "../../sql/canceled-notices.ts";
 
 const active = "from watches where (endpoint_id, status) = ($1, 'active')";
 

@@ -6,7 +6,8 @@ import { mayErase } from "../../sql/accounts/erasure.ts";
 import { markOf, nextMark } from "../../sql/marks/mark-rows.ts";
 import type { MarkPortion } from "../../sql/marks/mark-rows.ts";
 import { markedWatchColumns, markedWatchOf } from "../../sql/marks/marked-rows.ts";
-import { id, integer } from "../../sql/rows.ts";
+import { canceledNoticeOf } from "../../sql/canceled-notices.ts";
+import { integer } from "../../sql/rows.ts";
 import { eraseAccount } from "../accounts/erasure.ts";
 import { deleteUnwatchedCall, readWatchedCall } from "../calls/watched-calls.ts";
 import type { Database } from "../connection/database.ts";
@@ -74,13 +75,7 @@ function endWatches(db: Database, mark: Mark, nowMs: number): MarkPortion {
     rows: ended.length,
     settled: ended.length,
     unwatchedCallIds: callKeys.filter((callKey) => readWatchedCall(db, callKey) === null).map((callKey) => encodeId("call", callKey)),
-    notices: ended.map((row) => ({
-      accountId: id(row, "acc", "account_id"),
-      watchId: id(row, "wch", "id"),
-      callSid: null,
-      sequence: integer(row, "sequence"),
-      eventType: "watch.canceled",
-    })),
+    notices: ended.map(canceledNoticeOf),
   };
 }
 

@@ -53,7 +53,7 @@ function parsePieces(text: string): { readonly pieces: readonly Piece[] } | { re
     const found = placeholderAt.exec(text);
     if (found === null) return { fault: "has {{ that begins no placeholder; one is a path without blanks, as in {{data.status}}" };
     const [whole, path = ""] = found;
-    if (!isPath(path)) return { fault: `has the placeholder ${whole}, which is no path of an event to a single value` };
+    if (!isPath(path)) return { fault: `has the placeholder ${whole}, which is not the path of a single value of an event` };
     if (start > at) pieces.push({ text: text.slice(at, start) });
     pieces.push({ path: path.split(".") });
     at = start + whole.length;

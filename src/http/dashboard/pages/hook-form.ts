@@ -114,7 +114,7 @@ function conditionsOf(c: Context<DashboardEnv>): Readonly<Record<string, unknown
   const where = new Map<string, unknown>();
   for (const line of linesOf(c, "where")) {
     const [, field = "", verb, text = ""] = conditionLine.exec(line) ?? [];
-    if (verb === undefined) throw whereFault(`${JSON.stringify(line)} is no condition: write one a line, as in status is failure`);
+    if (verb === undefined) throw whereFault(`${JSON.stringify(line)} is not a condition: write one a line, as in status is failure`);
     if (where.has(field)) throw whereFault(`has ${field} more than once`);
     where.set(field, testOf(verb, text));
   }

@@ -137,6 +137,7 @@ export interface AccountStore {
   listAccounts(nowMs: number): Promise<readonly AccountOverview[]>;
   /** Adds to what the accounts did. Ignores unknown accounts. */
   recordActivity(activities: readonly AccountActivity[]): Promise<void>;
+  /** Reads an account; `null` if the id is unknown. */
   getAccount(accountId: string): Promise<Account | null>;
   /** Finds an account by id or name; `null` if there is none. */
   findAccount(idOrName: string): Promise<Account | null>;

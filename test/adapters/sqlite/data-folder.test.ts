@@ -18,5 +18,7 @@ test("a file in the place of the data folder is called one", () => {
   const folder = mkdtempSync(join(tmpdir(), "ringback-folder-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, "file"), "");
-  expect(() => ensureFolderOf(join(folder, "file", "ringback.db"))).toThrow(/the data folder .*file cannot be written: .*it is not a folder/);
+  expect(() => ensureFolderOf(join(folder, "file", "ringback.db"))).toThrow(
+    /the data folder .*file cannot be written: .*it is not a folder/,
+  );
 });

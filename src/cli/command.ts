@@ -8,7 +8,10 @@ export type Terminal = {
   readonly error: (line: string) => void;
   /** Draws the line at the bottom of a screen again. Left out if the output is no screen. */
   readonly live?: ((line: string) => void) | undefined;
-  /** Draws the line of standard error that says how far the work is; an empty one takes it away. Left out if standard error is no screen. */
+  /**
+   * Draws the line on standard error that shows the progress of the work; an empty line clears it. Left out if standard error is
+   * not a terminal.
+   */
   readonly progress?: ((line: string) => void) | undefined;
   /** Colours of the output. Left out if it has none. */
   readonly paint?: Paint | undefined;

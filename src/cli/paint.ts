@@ -1,6 +1,6 @@
 import { styleText } from "node:util";
 
-/** How a part of a line is shown. */
+/** Style of a part of a line. */
 export type Style = "dim" | "green" | "red" | "yellow";
 
 /** Puts a style on a text that holds no control characters. */

@@ -9,8 +9,8 @@ export const progressUsage =
   "  --progress           say on standard error how far it is, a line every 2 s; on a terminal it does so by itself";
 
 /**
- * Says on standard error how far long work is: in a line that is drawn again on a terminal, in lines of their own with
- * `--progress`, else not at all. The line goes when it is disposed.
+ * Shows the progress of long work on standard error: on a terminal in one line that is drawn again, with `--progress` in a line
+ * for each step, otherwise not at all. Disposal clears the line.
  */
 export class Progress implements Disposable {
   readonly #terminal: Terminal;

@@ -8,24 +8,27 @@ export const durationBoundsMs: readonly number[] = [
 ];
 
 /**
- * What is counted of an account over time, as one number: failed attempts, transitions whose delay is not known, and, each
- * with the bucket of a duration added, webhooks that were delivered (time since they were written) and transitions (time in
- * which they happened before they were seen).
+ * Kinds of counts of an account, each one number: failed attempts, and transitions without a known delay. Delivered webhooks add
+ * the bucket of the time since they were written. Delayed transitions add the bucket of the time between the two polls around
+ * them.
  */
 export const activityKinds = { failed: 0, transition: 1, delivered: 100, delayed: 200 } as const;
 
 /** A count of one kind in one span of time, which begins at `atMs`. */
 export type ActivityCount = { readonly atMs: number; readonly kind: number; readonly n: number };
 
-/** Returns the bucket of a duration: the number of bounds that it reaches. A duration before 0 is of a clock that was set back. */
+/**
+ * Returns the bucket of a duration: the number of bounds that it reaches. A duration below 0 comes from a clock that was set
+ * back.
+ */
 export function bucketOf(durationMs: number): number {
   const bucket = durationBoundsMs.findIndex((boundMs) => durationMs < boundMs);
   return bucket === -1 ? durationBoundsMs.length : bucket;
 }
 
 /**
- * Returns the kind of an attempt that ended. Everything but a delivery is a failure, deferrals too. `null` for the repeat of a
- * delivery that had arrived: its time says nothing of how webhooks arrive.
+ * Returns the kind of an attempt that ended. Every outcome but `delivered` is a failure, deferrals included. `null` for a repeat
+ * of a delivery that had arrived, because the time of a repeat is no latency.
  */
 export function kindOfAttempt(decision: AttemptDecision, sinceWrittenMs: number, hadArrived = false): number | null {
   if (decision !== "delivered") return activityKinds.failed;

@@ -37,7 +37,7 @@ export const auditTargetKinds = [
 
 export const actorKinds = ["key", "portal", "command_line", "dashboard"] as const;
 
-/** Who asks for a change. Passed with every request that may change something. */
+/** Requester of a change. Passed with every request that may change something. */
 export type Actor = {
   readonly kind: (typeof actorKinds)[number];
   /** Id of the key (that of a session, too) or of the portal link; `null` for the command line. */
@@ -45,14 +45,14 @@ export type Actor = {
   readonly name: string | null;
   /** Address of the peer; `null` for the command line. */
   readonly address: string | null;
-  /** What the request says of its client (`X-Forwarded-For`), unproven. */
+  /** Client that the request names (`X-Forwarded-For`), unproven. */
   readonly forwardedFor: string | null;
 };
 
 export const commandLine: Actor = { kind: "command_line", id: null, name: null, address: null, forwardedFor: null };
 
 export type AuditValue = string | number | boolean | null;
-/** What changed. Never a secret, a key, a header's value or a whole telephone number. */
+/** Facts of a change. Never has a secret, a key, a header's value or a whole telephone number. */
 export type AuditDetail = Readonly<Record<string, AuditValue | readonly string[]>>;
 
 /** A change, before it has an id. */

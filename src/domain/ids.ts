@@ -58,7 +58,7 @@ export class KeySequence {
   #lastTick: number;
   #counter = keysPerTick - 1;
   #lastNowMs = 0;
-  /** How far the time of the keys is ahead of the wall clock, because the clock stepped back. */
+  /** Time by which the keys are ahead of the wall clock, because the clock stepped back. */
   #aheadMs: number | null = null;
 
   /** `newestKey` is the newest key that the store holds: the sequence begins after it. -1 if it holds none. */

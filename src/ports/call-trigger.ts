@@ -4,7 +4,7 @@ export type CallBody = Readonly<Record<string, unknown>>;
 /** One fault of a `call`; `path` are the keys that lead to it. */
 export type CallFault = { readonly path: readonly string[]; readonly detail: string };
 
-/** What is known of a trigger by what left the socket and what came back. */
+/** Outcome of a trigger, decided from the bytes that left the socket and from the answer. */
 export type TriggerOutcome =
   | { readonly kind: "placed"; readonly callSid: string }
   /** Nothing of the request was sent, so nothing rings. */

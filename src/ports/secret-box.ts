@@ -5,6 +5,7 @@
 export interface SecretBox {
   /** Id of the key that `seal` uses now. */
   readonly sealingKeyId: string;
+  /** Returns the sealed value. Only `open` with the same `identity` returns the plain text. */
   seal(plaintext: string, identity: string): Uint8Array;
   /** Throws `RingbackError` with code `secret-unreadable` if the value was sealed with an unknown key or for another row, or was changed. */
   open(sealed: Uint8Array, identity: string): string;

@@ -69,7 +69,7 @@ export type StatusCodes = {
   readonly unauthorized: readonly number[];
 };
 
-/** What an answer says of a call. */
+/** Status of a call, as an answer has it. */
 export type UpstreamReading = {
   /** The upstream's word, as it came. */
   readonly word: string;

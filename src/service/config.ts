@@ -72,7 +72,7 @@ export type Config = {
   /** Time during which a stopping service is not ready, yet takes requests as before. */
   readonly shutdownDelayMs: number;
   readonly shutdownGraceMs: number;
-  /** What is odd and does not prevent the start, one line each, without values. */
+  /** Oddities that do not prevent the start, one line each, without values. */
   readonly warnings: readonly string[];
 };
 

@@ -5,7 +5,7 @@ const minTypoLength = 9;
 const ownPrefix = /^(?:RINGBACK|POLYAI)_/;
 const quotePairs = new Set([`""`, "''", "``", "“”", "‘’", "„“", "«»"]);
 
-/** What a value in quotes is answered. */
+/** Fault of a value in quotes. */
 export const quotedFault = "is in quotes, which belong to the value here: leave them out";
 
 /** Returns whether a value has quotes around it. A shell drops them; an env file, a manifest or a container may keep them. */

@@ -109,7 +109,7 @@ test("a hook with a condition is subscribed, and all failing endpoints are recov
   await visitor.fill("URL", "http://127.0.0.1:9/new");
   await visitor.page.click("#events_terminal");
   await visitor.fill("Conditions that must all hold, one a line", "status equals failure");
-  expect(await visitor.press("button", "Subscribe the hook")).toContain('"status equals failure" is no condition');
+  expect(await visitor.press("button", "Subscribe the hook")).toContain('"status equals failure" is not a condition');
   expect(visitor.faults.splice(0)).toEqual(["422 POST /dashboard/hooks"]);
   await visitor.fill("Conditions that must all hold, one a line", "status is failure\nmetadata.team is one of north, south");
   await visitor.press("button", "Subscribe the hook");

@@ -114,6 +114,22 @@ export function feedSuite(backend: StoreBackend): void {
       expect((await read({ cursor: begin.nextCursor })).sids).toEqual(["OUT-2"]);
     });
 
+    it("lead on over a thousand events that a mark hides, without an empty page before the end", async () => {
+      const world = await open({ marks: { threshold: 40, portion: 10 } });
+      const read = await reading(world);
+      const views = [];
+      for (let n = 0; n < 21; n++) views.push((await world.watch("OUT-1", { url: `https://crm.example/hooks/${n}` })).view);
+      for (let n = 0; n < 50; n++) await world.see("OUT-1", n % 2 === 0 ? "queued" : "calling");
+      await end(world, "OUT-2");
+      for (const { watch } of views)
+        await world.store.removeWatch({ by: null, accountId: watch.accountId, watchId: watch.id, purge: true, nowMs: world.nowMs });
+      for (const types of [null, ["call.queued", "call.calling", "call.success"] as const]) {
+        const page = await read({ limit: 1, types });
+        expect(page.sids).toEqual(["OUT-2"]);
+        expect((await read({ limit: 1, types, cursor: page.nextCursor })).sids).toEqual([]);
+      }
+    });
+
     it.runIf(backend.durable)("stay good over restarts, also of starts without an event", async () => {
       const world = await open();
       const read = await reading(world);

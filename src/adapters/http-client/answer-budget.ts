@@ -1,6 +1,6 @@
 /** Memory for the bodies of answers under way, over all sources. */
 const budgetBytes = 64 * 1024 * 1024;
-/** The part of it that one source may take, so that a source with large or slow answers holds up no other one. */
+/** Part of the budget that one source may take, so that a source with large or slow answers does not delay the others. */
 const sourceBytes = 16 * 1024 * 1024;
 
 /** Room for the answers of one source. */

@@ -6,9 +6,9 @@ export class SlotsFull extends Error {}
 export type SlotLimits = {
   readonly total: number;
   readonly perGroup: number;
-  /** How many may wait. Groups share this number, so that one group cannot exclude the others. */
+  /** Number of requests that may wait. Groups share it, so that one group cannot exclude the others. */
   readonly waiting: number;
-  /** How long one may wait. */
+  /** Longest wait for a slot. */
   readonly maxWaitMs: number;
 };
 
@@ -21,7 +21,7 @@ type Waiter = { readonly start: () => void };
 export class FairSlots {
   readonly #limits: SlotLimits;
   readonly #taken = new Map<string, number>();
-  /** In the order of their turns. */
+  /** Waiting requests by group. The groups are in the order of their turns. */
   readonly #waiting = new Map<string, Set<Waiter>>();
   readonly #places: FairCapacity;
   #takenCount = 0;

@@ -8,7 +8,7 @@ const idMaxLength = 128;
 export type IdPattern = {
   /** Returns whether the pattern matches the SID as a whole, in linear time. */
   readonly matches: (callSid: string) => boolean;
-  /** What is wrong with the pattern; `null` if nothing is. */
+  /** Fault of the pattern; `null` if it has none. */
   readonly fault: string | null;
 };
 

@@ -84,7 +84,7 @@ export class WebhookAddressGuard implements AddressGuard {
     const own = this.#refusalOfPublicUrl(host, port, allowed);
     if (own !== null || allowed) return own;
     if (!host.includes(".")) return "has a host name without a dot";
-    if (!isHostName(host)) return "has a host that is no host name";
+    if (!isHostName(host)) return "has a host that is not a host name";
     if (internalName.test(host)) return "has a host name of an internal kind";
     return this.#refusalOfPort(port);
   }

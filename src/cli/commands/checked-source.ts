@@ -7,7 +7,7 @@ import { UsageError } from "../command.ts";
 
 type Verdict = { readonly ok: boolean; readonly text: string };
 
-/** What one poll of a source proves. */
+/** Result of one poll of a source. `ok` and `text` say what it proves. */
 export type CheckedSource = Verdict & {
   readonly callSid: string;
   readonly observation: PollAnswer["observation"]["kind"];

@@ -58,7 +58,8 @@ function readSettings({
 function readScopes(list: string): readonly KeyScope[] {
   const names = list.split(",").map((name) => name.trim());
   const unknown = names.find((name) => !(keyScopes as readonly string[]).includes(name));
-  if (unknown !== undefined) throw new UsageError(`--scope: ${JSON.stringify(unknown)} is no scope; there are ${keyScopes.join(", ")}`);
+  if (unknown !== undefined)
+    throw new UsageError(`--scope: ${JSON.stringify(unknown)} is not a scope; the scopes are ${keyScopes.join(", ")}`);
   return sortedScopes(names as readonly KeyScope[]);
 }
 

@@ -81,7 +81,7 @@ function judgeClock(timestampSeconds: number, nowMs: number): Diagnosis {
 }
 
 function misreadTimestamp(timestamp: string): Diagnosis {
-  const hint = /^\d{13}$/.test(timestamp) ? "it is in milliseconds" : "it is no number";
+  const hint = /^\d{13}$/.test(timestamp) ? "it is in milliseconds" : "it is not a number";
   return { fault: "timestamp_malformed", detail: `webhook-timestamp is unix seconds as sent, ${hint}` };
 }
 

@@ -41,7 +41,7 @@ export async function verifyWebhook<Payload = unknown>(
     throw new WebhookVerificationError("missing_header", "webhook-id, webhook-timestamp and webhook-signature are needed");
   const seconds = /^\d{1,12}$/.test(timestamp) ? Number(timestamp) : NaN;
   const ageSeconds = Math.floor(nowMs / 1000) - seconds;
-  if (Number.isNaN(seconds)) throw new WebhookVerificationError("missing_header", "webhook-timestamp is no number of seconds");
+  if (Number.isNaN(seconds)) throw new WebhookVerificationError("missing_header", "webhook-timestamp is not a number of seconds");
   if (ageSeconds > toleranceSeconds) throw new WebhookVerificationError("too_old", `the webhook was sent ${ageSeconds} s ago`);
   if (ageSeconds < -toleranceSeconds)
     throw new WebhookVerificationError("too_new", `the webhook was sent ${-ageSeconds} s from now: check the clock of this machine`);

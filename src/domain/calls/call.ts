@@ -1,6 +1,6 @@
 /** Longest SID of any source. */
 export const callSidMaxLength = 132;
-/** What the SIDs of all sources have in common. Each source has a pattern of its own. */
+/** Matches the SIDs of every source. Each source has a narrower pattern of its own. */
 const anyCallSid = /^[^\p{Cc}\p{Cs}]{1,132}$/u;
 
 /** Whether a text can be a call's SID: without control characters, and no step of a path. */
@@ -69,7 +69,7 @@ export type CallProgress = {
   readonly polledAtMs: number | null;
   readonly nextPollAtMs: number | null;
   readonly problem: CallProblem | null;
-  /** What its last poll failed with, in the words of the service and with the upstream's id of the request; `null` without a problem. */
+  /** Failure of its last poll, in the words of the service and with the upstream's id of the request; `null` without a problem. */
   readonly problemDetail: string | null;
 };
 

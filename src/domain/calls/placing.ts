@@ -19,7 +19,7 @@ export type Placing = {
   readonly createdAtMs: number;
 };
 
-/** What an account may place. */
+/** Limits of the calls that an account may place. */
 export type PlacingRights = {
   readonly mayPlace: boolean;
   /** Beginnings that numbers must have, as in `+44`; `null` for any number. */

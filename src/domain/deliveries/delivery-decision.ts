@@ -63,7 +63,7 @@ export type AttemptResult = {
   readonly endpoint: EndpointStatus;
   readonly host: HostStatus;
   readonly endpointChange: "none" | "disabled_gone" | "disabled_failing";
-  /** What is published of the endpoint's health. */
+  /** Change of the endpoint's health that an event publishes. */
   readonly healthReport: "none" | "failing" | "recovered";
 };
 

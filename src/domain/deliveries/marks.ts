@@ -36,14 +36,14 @@ export const accountKinds: ReadonlySet<MarkKind> = new Set(["calls_resumed", "ho
 export const holdingKinds: ReadonlySet<MarkKind> = new Set([
   "gone_deliveries",
   "enabled",
-  // What is pending again goes ahead of later events of its lane.
+  // A requeued delivery goes ahead of later events of its lane.
   "recovered",
   "unhooked",
   "watch_deleted",
   "watch_purged",
 ]);
 
-/** What a mark says beside its kind and its rows. Each kind has some of these. */
+/** Facts of a mark beside its kind and its rows. Each kind has some of them. */
 export type MarkDetail = {
   /** Position of the newest event that existed: deliveries of later events are not the mark's. */
   readonly position?: number;

@@ -1,4 +1,7 @@
-/** What the transactions of a store keep to: retries, order and pauses of deliveries, as the operator configures them. Times are in milliseconds. */
+/**
+ * Rules of a store's transactions: retries, order and pauses of deliveries, as the operator configures them. Times are in
+ * milliseconds.
+ */
 export type DeliveryPolicy = {
   /** Delay of each attempt after the one before. A delivery has as many attempts as this has entries. */
   readonly scheduleMs: readonly number[];

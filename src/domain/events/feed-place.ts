@@ -10,7 +10,7 @@ export const latestCursor = "latest";
 /** The place before every event. */
 export const feedBegin: FeedPlace = [0, 0];
 
-/** What a store knows of the epoch of a cursor and of the account's feed. */
+/** Facts about the epoch of a cursor and about the account's feed. */
 export type CursorFacts = {
   readonly isEpochKnown: boolean;
   /** First place of the epoch after the cursor's; `null` if the cursor's is the current one. */

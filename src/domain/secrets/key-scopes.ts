@@ -1,4 +1,4 @@
-/** What an API key may be used for. `read` is part of every other scope. */
+/** Permissions of an API key. `read` is part of every other scope. */
 export const keyScopes = ["read", "watch", "place", "endpoints", "admin"] as const;
 
 export type KeyScope = (typeof keyScopes)[number];
@@ -27,10 +27,13 @@ export function hasEnded({ expiresAtMs }: Pick<KeyRights, "expiresAtMs">, nowMs:
   return expiresAtMs !== null && expiresAtMs <= nowMs;
 }
 
-/** What a new key would have beyond the key that asks for it. */
+/** Right of a new key that the requesting key lacks. */
 export type RightBeyond = { readonly kind: "scope"; readonly scope: KeyScope } | { readonly kind: "end"; readonly expiresAtMs: number };
 
-/** Returns the rights of a key that another key asks for; what is left out is that of `own`. A right beyond `own` is refused. */
+/**
+ * Returns the rights of a key that another key requests. A right that is left out is that of `own`; a right beyond `own` is
+ * refused.
+ */
 export function delegatedRights(
   own: KeyRights,
   asked: { readonly scopes?: readonly KeyScope[] | undefined; readonly expiresAtMs?: number | null | undefined },

@@ -53,7 +53,7 @@ function parsePieces(text: string): { readonly pieces: readonly Piece[] } | { re
     const found = placeholderAt.exec(text);
     if (found === null) return { fault: "has {{ that begins no placeholder; one is a path without blanks, as in {{data.status}}" };
     const [whole, path = ""] = found;
-    if (!isPath(path)) return { fault: `has the placeholder ${whole}, which is no path of an event to a single value` };
+    if (!isPath(path)) return { fault: `has the placeholder ${whole}, which is not the path of a single value of an event` };
     if (start > at) pieces.push({ text: text.slice(at, start) });
     pieces.push({ path: path.split(".") });
     at = start + whole.length;
@@ -78,7 +78,7 @@ export function findTemplateFaults({
   return leafFaults(body);
 }
 
-/** Without recursion, because the depth is not known to be small. */
+/** Returns whether the body is nested too deeply. It uses no recursion, because the depth may be large. */
 function isTooDeep(body: JsonValue): boolean {
   const open: (readonly [value: JsonValue, depth: number])[] = [[body, 1]];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
@@ -114,7 +114,7 @@ function leafFaults(body: JsonValue): readonly TemplateFault[] {
   return faults;
 }
 
-/** How a value is written: as JSON, inside a string of JSON, or as plain text. */
+/** Notation of a value: JSON, inside a string of JSON, or plain text. */
 type Notation = "value" | "inString" | "plain";
 type Segment = string | { readonly path: readonly string[]; readonly notation: Notation };
 

@@ -10,7 +10,7 @@ import { shippedTemplates } from "./shipped-templates.ts";
 export const endpointFormats = [...payloadFormats, "slack", "teams", "template"] as const;
 export type EndpointFormat = (typeof endpointFormats)[number];
 
-/** How an endpoint is written to. `request` is the stored text of its template; `null` unless the format is `template`. */
+/** Settings of the webhooks of an endpoint. `request` is the stored text of its template; `null` unless the format is `template`. */
 export type ContentSettings = { readonly format: EndpointFormat; readonly request: string | null };
 
 /** Method, body and content headers of a webhook. */

@@ -25,7 +25,7 @@ export type AccountAdministrationOptions = {
 /** A new key, shown once: the store holds only its hash. */
 export type CreatedKey<Owner extends string | null = string> = { readonly accountId: Owner; readonly keyId: string; readonly key: string };
 
-/** What an operator may say of a new key. What is left out: the name `command line`, all scopes, no end. */
+/** Settings of a new key. The defaults are the name `command line`, all scopes and no end. */
 export type KeySettings = Partial<KeyRights> & { readonly name?: string };
 
 /** The account of `RINGBACK_API_KEY`. */

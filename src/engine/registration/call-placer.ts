@@ -64,12 +64,15 @@ type Intent = Checked & {
 
 const callMaxBytes = 30 * 1024;
 const retryMs = 200;
-/** How long a process may have stood still before a trigger that had its turn. Beyond it another process may take the intent for its own. */
+/**
+ * Longest time for which a process may stand still between the turn of a trigger and its sending. After a longer stop another
+ * process may have settled the intent.
+ */
 const stalledMs = 2000;
 
 /**
- * Places calls. The intent is committed before anything is sent; the trigger is sent once and never again. What is known of it
- * decides the outcome: nothing left the socket (the intent is dropped), a head came (what it says), else `unknown`.
+ * Places calls. The intent is committed before anything is sent, and the trigger is sent at most once. The intent is dropped if
+ * nothing left the socket. The answer's head decides if one came; otherwise the outcome is `unknown`.
  */
 export class CallPlacer implements CallPlacing {
   readonly #options: CallPlacerOptions;

@@ -7,7 +7,7 @@ export type ExpiringKeysOptions = {
   readonly store: Pick<AccountStore, "announceExpiringKeys">;
   readonly clock: Pick<Clock, "nowMs">;
   readonly listeners: readonly CommitListener[];
-  /** Whether this process looks for such keys; of several instances one does. */
+  /** Whether this process searches for such keys. One of several instances does. */
   readonly isInCharge: () => boolean;
 };
 

@@ -22,9 +22,9 @@ const maxIdsPerQuery = 5000;
  */
 export class LongPollWaiters implements CommitListener {
   readonly #options: LongPollWaitersOptions;
-  /** By id of a watch or an account. */
+  /** Waiters by id of a watch or an account. */
   readonly #byKey = new Map<string, Set<Waiter>>();
-  /** By account, oldest first. */
+  /** Waiters by account, oldest first. */
   readonly #byAccount = new Map<string, Set<Waiter>>();
   #count = 0;
   #stopped = false;

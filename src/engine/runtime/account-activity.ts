@@ -24,7 +24,7 @@ export class AccountActivityRecorder {
   readonly tickEveryMs = 10_000;
   #minute: number;
   #seen = new Map<string, Seen>();
-  /** What was not recorded yet, of minutes that are over. */
+  /** Activity of past minutes that is not recorded yet. */
   #ended: AccountActivity[] = [];
 
   constructor(options: AccountActivityRecorderOptions) {

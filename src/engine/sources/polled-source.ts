@@ -32,7 +32,7 @@ export type PollableCall = QueuedPoll &
     readonly minIntervalMs: number;
     /** Weight of the call's plan in the budget of its account. */
     readonly planWeight: number;
-    /** What its last poll failed with; `null` if the poll was good. */
+    /** Failure of its last poll; `null` if the poll was good. */
     problemDetail: string | null;
   };
 
@@ -66,7 +66,7 @@ export class PolledSource<Call extends PollableCall> {
   isUnconfigured = false;
   /** Time of this machine minus that of the upstream; `null` before the first `Date` header. */
   clockSkewMs: number | null = null;
-  /** What was learned about the calls; `null` under the even schedule, and for calls that exist only in this process (sandbox). */
+  /** Statistics learned about the calls; `null` under the even schedule, and for calls that exist only in this process (sandbox). */
   readonly freshness: SourceFreshness | null;
   readonly #dependencies: SourceDependencies;
   readonly #triggerTurns: TriggerTurns;
@@ -157,7 +157,7 @@ export class PolledSource<Call extends PollableCall> {
     }
   }
 
-  /** Keeps and logs what a poll failed with: the first of a trouble as a warning, the others for those who look for them. */
+  /** Keeps and logs the failure of a poll. The first of a series is a warning; the others have the level `debug`. */
   #recordFailure(call: Call, observation: Exclude<Observation, { kind: "status" }>, correlationId: string | null): void {
     const { clock, logger } = this.#dependencies;
     const detail = describeFailure(observation);

@@ -29,12 +29,12 @@ export type FreshCall = PlannedCall & {
   readonly isSteady: boolean;
 };
 
-/** What was observed of one status. */
+/** Observations of one status. */
 export type StatusObservations = StoredAges & { readonly status: string };
 
-/** What was learned about one status. */
+/** Statistics learned about one status. */
 class LearnedStatus {
-  /** As of the last exchange with the store, all instances together. */
+  /** Sum over all instances, as of the last exchange with the store. */
   stored = new AgeHistogram();
   /** Observed since then. */
   recent = new AgeHistogram();

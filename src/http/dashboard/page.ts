@@ -78,11 +78,14 @@ export function pageHeaders(publicUrl: string | null): MiddlewareHandler<Dashboa
   };
 }
 
-/** Renders a page. It has one style sheet, no script but that of live pages, and loads nothing from another host. */
+/**
+ * Renders a page. It has one style sheet, no script but that of live pages, and loads nothing from another host. `answer` has the
+ * status and headers of a page that shows a problem; without it the status is 200.
+ */
 export function page(
   c: Context<DashboardEnv>,
   { title, body, live: stream, isGauge = false }: Page,
-  { status = 200, headers = {} }: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
+  answer: { readonly status: number; readonly headers: Readonly<Record<string, string>> } | null = null,
 ): Response | Promise<Response> {
   // There is no session before the guard has run, although the type has one.
   const session = c.get("session") as Session | undefined;
@@ -112,7 +115,7 @@ export function page(
         <footer>All times are UTC. Request <code>${c.get("requestId")}</code></footer>
       </body>
     </html>`;
-  return c.html(document, status as 200, { ...headers });
+  return c.html(document, (answer?.status ?? 200) as 200, { ...answer?.headers });
 }
 
 function navigation(c: Context<DashboardEnv>, { account, key }: Session): Html {

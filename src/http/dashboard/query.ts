@@ -14,14 +14,14 @@ const orBlank = <Schema extends z.ZodType>(schema: Schema) =>
 
 export const choiceField = <const Names extends readonly [string, ...string[]]>(names: Names) =>
   orBlank(z.enum(names, `must be one of ${names.join(", ")}`));
-export const idField = orBlank(z.string().max(64, "is no id"));
+export const idField = orBlank(z.string().max(64, "is not an id"));
 /** A name or word of a filter, as an upstream may have written it. */
-export const wordField = orBlank(z.string().max(128, "is no name"));
+export const wordField = orBlank(z.string().max(128, "is not a name"));
 export const sidField = orBlank(callSidField);
 export const cursorField = orBlank(cursorQuery);
 
 /** Text of a `datetime-local` field. */
-export const timeText = orBlank(z.string().max(64, "is no time"));
+export const timeText = orBlank(z.string().max(64, "is not a time"));
 
 export const cursorOnly = z.object({ cursor: cursorField });
 

@@ -73,7 +73,7 @@ export function addWatchForms(dashboard: Hono<DashboardEnv>, { registration, liv
           })}
           <p><a href="${listPath}">Cancel</a></p>`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

@@ -104,7 +104,7 @@ function renderGuide(markdown: string): string {
       },
     },
   });
-  // What scrolls sideways on a small screen is reached with the keyboard.
+  // Makes parts that scroll sideways on a small screen reachable with the keyboard.
   return marked.parse(markdown, { async: false }).replaceAll(/<(?:pre|table)(?=>)/g, '$& tabindex="0"');
 }
 

@@ -1,7 +1,7 @@
 import type { openApiDocument } from "../operations/openapi.ts";
 import { groupedGuides, plain, readGuide, sectionsOf } from "./guide-files.ts";
 
-/** What a search may find: a section of a guide, an operation or a webhook. */
+/** Entry of the search: a section of a guide, an operation or a webhook. */
 export type SearchEntry = {
   readonly title: string;
   /** Guide or part of the reference that has it. */

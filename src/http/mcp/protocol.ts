@@ -26,7 +26,7 @@ const messageSchema = z.looseObject({
 });
 export type Message = z.infer<typeof messageSchema>;
 
-/** What a request is answered. `status` is that of HTTP. */
+/** Answer to a request. `status` is that of HTTP. */
 export type Reply = { readonly status: number; readonly body: JsonObject };
 
 /** Reads a message of JSON-RPC; `null` if the value is none that a client may send. */
@@ -54,7 +54,7 @@ export function unsupportedVersion(id: Message["id"], requested: string): Reply 
   });
 }
 
-/** What the server is, for `initialize` and `server/discover`. */
+/** Facts about the server, for `initialize` and `server/discover`. */
 export type ServerFacts = { readonly version: string };
 
 const capabilities = { tools: {} };

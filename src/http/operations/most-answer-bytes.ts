@@ -7,7 +7,7 @@ export const maxStoredAnswerBytes = 1024 * 1024;
  */
 const resultBytes = 900;
 
-/** What a registration's answer repeats of its request. */
+/** Parts of a registration that its answer repeats. */
 type Repeated = {
   readonly call_sid: string;
   readonly callback_url?: string | null | undefined;

@@ -24,7 +24,10 @@ export function portalRequestOf(body: z.infer<typeof portalLinkRequestSchema>, p
 export function createdLinkOf(c: Context, outcome: PortalOutcome, publicUrl: string | null) {
   if (outcome.kind === "beyond") throw scopeMissing(outcome.scope);
   if (outcome.kind === "too_many")
-    throw new ProblemError({ slug: "quota-exceeded", detail: `the account has ${maxPortalLinks} portal links that live; end some first` });
+    throw new ProblemError({
+      slug: "quota-exceeded",
+      detail: `the account has ${maxPortalLinks} portal links that have not ended; end some first`,
+    });
   const { id, can, expiresAtMs } = outcome.link;
   const base = publicUrl?.replace(/\/+$/, "") ?? new URL(c.req.url).origin;
   return { id, url: `${base}/portal/${id}/open?token=${outcome.token}`, can, expires_at: isoTime(expiresAtMs) };

@@ -45,7 +45,7 @@ function closeAfterDiscarding(request: IncomingMessage): void {
     socket.end();
     const timer = setTimeout(() => socket.destroy(), maxDiscardingMs).unref();
     socket.once("close", () => clearTimeout(timer));
-    // What the app has not read of the body is discarded.
+    // The rest of the body, which the app has not read, is discarded.
     request.removeAllListeners("data");
     request.removeAllListeners("readable");
     request.on("data", () => {

@@ -54,7 +54,7 @@ export type AccountOverview = {
   readonly lastRequestAtMs: number | null;
 };
 
-/** What an account did within one minute, as one process saw it. */
+/** Activity of an account within one minute, as one process counted it. */
 export type AccountActivity = {
   readonly accountId: string;
   /** Number of the minute since 1970. */
@@ -137,6 +137,7 @@ export interface AccountStore {
   listAccounts(nowMs: number): Promise<readonly AccountOverview[]>;
   /** Adds to what the accounts did. Ignores unknown accounts. */
   recordActivity(activities: readonly AccountActivity[]): Promise<void>;
+  /** Reads an account; `null` if the id is unknown. */
   getAccount(accountId: string): Promise<Account | null>;
   /** Finds an account by id or name; `null` if there is none. */
   findAccount(idOrName: string): Promise<Account | null>;

@@ -17,9 +17,9 @@ export type AuditFilter = {
 };
 
 /**
- * What was changed, and by whom. The operations that change something write the rows in their own transactions: each request
- * names its actor as `by`, which is `null` for a change that no person or program asked for, and then leaves no row. A request
- * that changes nothing leaves none either.
+ * Rows of changes and of their actors. An operation that changes something writes the row in its own transaction. Each request
+ * names its actor as `by`; it is `null` for a change that no person or program requested, which leaves no row. A request that
+ * changes nothing leaves no row either.
  */
 export interface AuditStore {
   /** Lists a page of the rows of an account, newest first. */

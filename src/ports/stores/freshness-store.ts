@@ -3,7 +3,7 @@ import type { StoredAges } from "../../domain/freshness/age-histogram.ts";
 /** Times that calls of a source spend in a status. */
 export type StatusAges = StoredAges & { readonly sourceName: string; readonly status: string };
 
-/** What polling learned, shared by all instances and kept over restarts. */
+/** Statistics that polling learned, shared by all instances and kept over restarts. */
 export interface FreshnessStore {
   /** Lists the ages of all sources and statuses, at most 10,000. */
   listStatusAges(): Promise<readonly StatusAges[]>;

@@ -15,7 +15,7 @@ export type SweptPortion =
       readonly unwatchedCallIds: readonly string[];
       /** Calls that this process polls from now on, or polls already and must take the state of. */
       readonly resumedCalls: readonly WatchedCall[];
-      /** What waiting requests are woken by. */
+      /** Notices that wake waiting requests. */
       readonly notices: readonly Notice[];
       /** Leased deliveries that the portion made. */
       readonly jobs: readonly SendJob[];

@@ -68,6 +68,7 @@ export interface PlacingStore {
     readonly jobs: readonly SendJob[];
     readonly notices: readonly Notice[];
   }>;
+  /** Lists a page of the placings of an account, newest first. */
   listPlacings(query: PageRequest & { readonly accountId: string; readonly state: PlacingState | null }): Promise<Page<Placing>>;
   /** Returns a placing with the watch that was asked for (`null` once it is settled) and the hash of its key; `null` for an unknown id. */
   getPlacing(

@@ -79,6 +79,7 @@ export type FeedPage = { readonly data: readonly EventView[]; readonly cursors: 
 
 /** Reads for the API, each within one account: ids of other accounts are unknown. Rejects with `StoreUnavailableError`. */
 export interface ReadStore {
+  /** `null` if the watch is unknown, or was purged. */
   getWatch(accountId: string, watchId: string): Promise<WatchView | null>;
   /** Newest first. */
   listWatches(
@@ -99,11 +100,12 @@ export interface ReadStore {
   listTimeline(
     query: PageRequest & { readonly accountId: string; readonly watchId: string; readonly deliveriesOfEach: number },
   ): Promise<Page<TimelineEvent> | null>;
+  /** `null` if the event is unknown, or retention deleted it. */
   getEvent(accountId: string, eventId: string): Promise<EventView | null>;
   /**
    * Oldest first, in commit order: an event appears as soon as no earlier one can appear any more. `nextCursor` is never
-   * `null`. The feed of an account begins behind the newest event that retention deleted. Rejects with `CursorGoneError` if a
-   * reader of this cursor would miss an event.
+   * `null`. An empty page means that no selected event is behind the cursor yet. The feed of an account begins behind the newest
+   * event that retention deleted. Rejects with `CursorGoneError` if a reader of this cursor would miss an event.
    */
   readFeed(query: FeedQuery): Promise<FeedPage>;
   /** Returns the newest events of the account that are selected, newest first. Operational ones only where `types` names them. */
@@ -114,6 +116,7 @@ export interface ReadStore {
     readonly sourceName: string;
     readonly callSid: string;
   }): Promise<{ readonly callSid: string; readonly sourceName: string; readonly status: CallStatus } | null>;
+  /** Newest first. */
   listDeliveries(
     query: PageRequest & {
       readonly accountId: string;
@@ -122,11 +125,14 @@ export interface ReadStore {
       readonly status: DeliveryStatus | null;
     },
   ): Promise<Page<DeliveryView>>;
+  /** `null` if the delivery is unknown. `attempts` are the newest 100, in the order of their numbers. */
   getDelivery(
     accountId: string,
     deliveryId: string,
   ): Promise<{ readonly view: DeliveryView; readonly attempts: readonly Attempt[] } | null>;
+  /** `null` if the endpoint is unknown. */
   getEndpoint(accountId: string, endpointId: string): Promise<EndpointView | null>;
+  /** Newest first. */
   listEndpoints(query: PageRequest & { readonly accountId: string }): Promise<Page<EndpointView>>;
   /** Returns the attempts of the last hour and of the last 24 hours, by endpoint of the account. An endpoint without any may be left out. */
   countAttempts(query: {
@@ -139,6 +145,8 @@ export interface ReadStore {
    * hours, and hours before that: a shorter step is answered with counts at the beginning of each hour.
    */
   readActivity(query: { readonly accountId: string; readonly sinceMs: number; readonly stepMs: number }): Promise<readonly ActivityCount[]>;
+  /** `null` if the hook is unknown. */
   getHook(accountId: string, hookId: string): Promise<HookView | null>;
+  /** Newest first. */
   listHooks(query: PageRequest & { readonly accountId: string }): Promise<Page<HookView>>;
 }

@@ -126,6 +126,7 @@ export type RemovedHook = { readonly endpointId: string | null; readonly cancele
 export interface RegistrationStore {
   /** Commits all accepted drafts together; each draft has a result of its own, in order. */
   registerWatches(drafts: readonly WatchDraft[]): Promise<readonly RegisterWatchResult[]>;
+  /** Commits a hook, or returns the existing one with the same URL and filter. A refused draft writes nothing. */
   registerHook(draft: HookDraft): Promise<RegisterHookResult>;
   /** Cancels an active watch and its pending deliveries; ended watches stay as they are. `purge` erases the watch, its events and the stored answers that show it. */
   removeWatch(request: {

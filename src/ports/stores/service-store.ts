@@ -89,6 +89,7 @@ export type StoreStats = {
 export interface StoreLifecycle {
   /** Resolves if a write can be committed; rejects with `StoreUnavailableError` otherwise. */
   checkWritable(): Promise<void>;
+  /** Reads the gauges of the metrics, over all accounts. Rejects with `StoreUnavailableError`. */
   readStats(): Promise<StoreStats>;
   /** Resolves with the error once this process can never use the store again (I/O error, disk full) and must end (exit 70). */
   readonly fatal: Promise<Error>;

@@ -2,6 +2,7 @@
 export interface SessionStore {
   /** Ends a session for all instances; again without an effect. At most `maxEndedSessions` of a key are kept, those that end last. */
   endSession(request: { readonly sessionHash: string; readonly keyId: string; readonly expiresAtMs: number }): Promise<void>;
+  /** Whether `endSession` ended the session. A session that ended by itself may be unknown, which is false. */
   isSessionEnded(sessionHash: string): Promise<boolean>;
 }
 

@@ -9,7 +9,7 @@ type RecoverRefusal = { readonly kind: "unknown" } | { readonly kind: "endpoint_
 type SendRefusal =
   | RecoverRefusal
   | { readonly kind: "rate_limited"; readonly retryAfterMs: number }
-  /** As many manual attempts of the account, or of all accounts, are under way as may be. */
+  /** The account, or all accounts together, have the maximum number of manual attempts under way. */
   | { readonly kind: "over_budget"; readonly retryAfterMs: number };
 
 export type RetryOutcome =

@@ -23,6 +23,7 @@ export interface Portals {
     keyed: KeyedRequest<PortalOutcome> | null,
     by: Actor,
   ): Promise<PortalOutcome | IdempotencyKeyInUse>;
+  /** Ends a link and its session. False if the account has no such link. */
   revoke(account: Account, linkId: string, by: Actor): Promise<boolean>;
   /** Finds a link; `null` if it is unknown. */
   find(linkId: string): Promise<FoundPortalLink | null>;

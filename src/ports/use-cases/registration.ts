@@ -86,6 +86,7 @@ export type WatchChangeOutcome =
 
 /** Registrations. Resolved means committed; rejects with `StoreUnavailableError` or `StoreOverloadedError` if nothing was accepted. */
 export interface Registration {
+  /** Registers one watch. A refusal writes nothing. */
   registerWatch(
     account: Account,
     request: WatchRequest,

@@ -1,11 +1,10 @@
-import type { Notice } from "../../../ports/stores/call-store.ts";
+import { canceledNoticeOf } from "../../sql/canceled-notices.ts";
+import type { RetireResult } from "../../sql/canceled-notices.ts";
 import { id, integer } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import { settleWatching } from "../calls/watched-calls.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { isStatus } from "../reading/page.ts";
-
-export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
 
 /** Ends these locked watches after a 410 of their endpoint; their calls are locked. */
 export async function endWatches(tx: Transaction, watchKeys: readonly number[], atMs: number): Promise<RetireResult> {
@@ -35,12 +34,6 @@ export function retireResultOf(watches: readonly Row[], stillWatched: ReadonlySe
     unwatchedCallIds: [
       ...new Set(ended.filter((row) => !stillWatched.has(integer(row, "call_id"))).map((row) => id(row, "call", "call_id"))),
     ],
-    notices: ended.map((row) => ({
-      accountId: id(row, "acc", "account_id"),
-      watchId: id(row, "wch", "id"),
-      callSid: null,
-      sequence: integer(row, "sequence"),
-      eventType: "watch.canceled",
-    })),
+    notices: ended.map(canceledNoticeOf),
   };
 }

@@ -16,7 +16,7 @@ import { lockConsequences } from "./attempt-locks.ts";
 import type { Consequences } from "./attempt-locks.ts";
 import { noticesOf, operationalEvents } from "./operational-events.ts";
 import { retireEndpoints } from "./retire-endpoint.ts";
-import type { RetireResult } from "./ended-watches.ts";
+import type { RetireResult } from "../../sql/canceled-notices.ts";
 
 const nothingRetired: RetireResult = { unwatchedCallIds: [], notices: [] };
 

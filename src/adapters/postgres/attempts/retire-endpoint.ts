@@ -2,11 +2,12 @@ import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { isLeased } from "../marks/marked-deliveries.ts";
-import { endpointMark, exceedsThreshold, heldBy, needsMark, remainingOf, setMark } from "../marks/set-mark.ts";
+import { endpointMark, exceedsThreshold, needsMark, remainingOf, setMark } from "../marks/set-mark.ts";
+import { heldBy } from "../../sql/marks/new-mark.ts";
 import { goneBeforeOf, markedWatchColumns } from "../../sql/marks/marked-rows.ts";
 import { isStatus } from "../reading/page.ts";
 import { retireResultOf, settleCalls } from "./ended-watches.ts";
-import type { RetireResult } from "./ended-watches.ts";
+import type { RetireResult } from "../../sql/canceled-notices.ts";
 
 const active = "from watches where (endpoint_id, status) = ($1, 'active')";
 
@@ -47,7 +48,7 @@ export async function retireEndpoints(
   nowMs: number,
 ): Promise<ReadonlyMap<number, RetireResult>> {
   const endpointKeys = goneKeys.filter((key) => !marked.has(key));
-  // What the mark of their call has ended stays as it is shown.
+  // Watches that the mark of their call has ended keep the state in which they are shown.
   const ending = await endingKeys(tx, endpointKeys);
   const [watches] = await Promise.all([
     tx.all(

@@ -68,7 +68,7 @@ async function writeMarked(
   const { callId } = first;
   const transitionEvents = TransitionEvents.empty();
   await transitionEvents.take(tx, callId, watches);
-  // The first watch of an account, which was in an earlier portion, is the one that its hooks are sent.
+  // An earlier portion had the first watch of this account, so its hooks were sent that watch's event.
   const decided = new Set(mark.done === null ? [] : [mark.done.accountId]);
   const withHooks = transitionEvents.accountsWithHooks(callId).filter((accountId) => !decided.has(accountId));
   const notices: Notice[] = [];

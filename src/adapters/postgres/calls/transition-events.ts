@@ -22,7 +22,7 @@ export type TransitionContext = {
   readonly recordedAtMs: number;
 };
 type Planned = { readonly plan: PlannedEvent; readonly context: TransitionContext };
-/** What the watches at hand do not show of the others of their call. */
+/** Facts about the watches of a call that are not at hand. */
 export type Others = {
   /** Accounts whose hooks were decided with a watch that is not at hand. */
   readonly decided: ReadonlySet<string>;

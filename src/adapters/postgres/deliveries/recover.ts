@@ -7,7 +7,8 @@ import { recoveryKeys } from "../../sql/marks/recovery.ts";
 import type { RecoverRequest } from "../../sql/marks/recovery.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { keysOf, lockLanes, readMarked, writeEffects } from "../marks/marked-deliveries.ts";
-import { endpointMark, heldBy, markedAmong, setMark } from "../marks/set-mark.ts";
+import { endpointMark, markedAmong, setMark } from "../marks/set-mark.ts";
+import { heldBy } from "../../sql/marks/new-mark.ts";
 
 export const writes = { recover };
 

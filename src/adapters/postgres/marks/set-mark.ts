@@ -1,22 +1,12 @@
-import { holdingKinds, statusesOf } from "../../../domain/deliveries/marks.ts";
-import type { Mark, MarkDetail, MarkKind } from "../../../domain/deliveries/marks.ts";
+import { statusesOf } from "../../../domain/deliveries/marks.ts";
+import type { Mark, MarkKind } from "../../../domain/deliveries/marks.ts";
 import { decodeId, newId } from "../../../domain/ids.ts";
 import { insertMark, markOf, marksOfAccount } from "../../sql/marks/mark-rows.ts";
+import type { NewMark } from "../../sql/marks/new-mark.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Queries, Value } from "../connection/queries.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
-
-type NewMark = {
-  readonly kind: MarkKind;
-  readonly accountKey: number;
-  readonly targetKey: number;
-  readonly lastKey: number;
-  /** Number of rows that it settles and that the counters count as they were. */
-  readonly remaining?: number;
-  readonly detail: MarkDetail;
-  readonly nowMs: number;
-};
 
 /** Sets a mark and holds its endpoints, which are locked, so that no claim takes a row that it has settled. */
 export async function setMark(tx: Transaction, mark: NewMark): Promise<void> {
@@ -36,11 +26,6 @@ export async function setMark(tx: Transaction, mark: NewMark): Promise<void> {
     ),
     tx.run("update endpoints set held = held + 1 where id = any($1)", detail.held ?? []),
   ]);
-}
-
-/** Returns what a mark holds that concerns one endpoint. */
-export function heldBy(kind: MarkKind, endpointKey: number): readonly number[] {
-  return holdingKinds.has(kind) ? [endpointKey] : [];
 }
 
 /** Deletes a mark that is carried out, and lets its endpoints, which are locked, be claimed from again. */

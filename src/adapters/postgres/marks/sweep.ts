@@ -1,10 +1,10 @@
 import { goneMarkOf, statusesOf } from "../../../domain/deliveries/marks.ts";
 import type { Mark } from "../../../domain/deliveries/marks.ts";
 import { decodeId } from "../../../domain/ids.ts";
-import type { Notice, WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { MarkStore, SweptPortion } from "../../../ports/stores/mark-store.ts";
 import { mayErase } from "../../sql/accounts/erasure.ts";
 import { markOf, nextMark } from "../../sql/marks/mark-rows.ts";
+import type { MarkPortion } from "../../sql/marks/mark-rows.ts";
 import { markedWatchColumns, markedWatchOf } from "../../sql/marks/marked-rows.ts";
 import { integer } from "../../sql/rows.ts";
 import { endWatches } from "../attempts/ended-watches.ts";
@@ -16,17 +16,6 @@ import { keysOf, lockLanes, readMarked, writeEffects } from "./marked-deliveries
 import { advanceMark, endMark } from "./set-mark.ts";
 
 export const writes = { sweepMark };
-
-/** What a portion did. `doneKey` is the last key that it reached; `null` if the mark has no row left. */
-type Portion = {
-  readonly doneKey: number | null;
-  readonly rows: number;
-  /** Rows that the counters counted as they were. */
-  readonly settled?: number;
-  readonly unwatchedCallIds?: readonly string[];
-  readonly resumedCalls?: readonly WatchedCall[];
-  readonly notices?: readonly Notice[];
-};
 
 /** Class of the advisory locks of accounts whose marks are carried out; an arbitrary number. */
 const lockClass = 746_462;
@@ -56,7 +45,7 @@ async function sweepErasure(tx: Transaction, mark: Mark): Promise<SweptPortion> 
   return { kind: "swept", markKind: mark.kind, done: isDone, ...erased, notices: [], jobs: [] };
 }
 
-function sweepPortion(tx: Transaction, mark: Mark, nowMs: number): Promise<Portion> {
+function sweepPortion(tx: Transaction, mark: Mark, nowMs: number): Promise<MarkPortion> {
   switch (mark.kind) {
     case "gone_watches":
       return sweepWatches(tx, mark, nowMs);
@@ -87,7 +76,7 @@ function selectOfEndpoint({ kind }: Mark): string {
 }
 
 /** Ends the next watches of an endpoint that answered 410. */
-async function sweepWatches(tx: Transaction, mark: Mark, nowMs: number): Promise<Portion> {
+async function sweepWatches(tx: Transaction, mark: Mark, nowMs: number): Promise<MarkPortion> {
   const { portion } = tx.markSizes;
   const rows = await tx.all(
     `select id, call_id from watches
@@ -121,7 +110,7 @@ async function sweepWatches(tx: Transaction, mark: Mark, nowMs: number): Promise
  * Has the calls of the next watches of an account that is enabled again polled. This instance takes those that none polls; the
  * owners of the others read them again.
  */
-async function resumeCalls(tx: Transaction, { accountKey, doneKey }: Mark): Promise<Portion> {
+async function resumeCalls(tx: Transaction, { accountKey, doneKey }: Mark): Promise<MarkPortion> {
   const { portion } = tx.markSizes;
   const rows = await tx.all(
     `select id, call_id from watches where (account_id, status, id) > ($1, 'active', $2) and (account_id, status) <= ($1, 'active')
@@ -152,7 +141,7 @@ async function resumeCalls(tx: Transaction, { accountKey, doneKey }: Mark): Prom
 }
 
 /** Makes what is pending at the next hosts of an account that is enabled again claimable. */
-async function openHosts(tx: Transaction, { accountKey, doneKey }: Mark): Promise<Portion> {
+async function openHosts(tx: Transaction, { accountKey, doneKey }: Mark): Promise<MarkPortion> {
   const { portion } = tx.markSizes;
   const keys = await keysOf(
     tx,
@@ -172,7 +161,7 @@ async function sweepDeliveries(
   mark: Mark,
   nowMs: number,
   { select, endpointKeys }: { readonly select: string; readonly endpointKeys: readonly number[] },
-): Promise<Portion> {
+): Promise<MarkPortion> {
   const { portion } = tx.markSizes;
   const keys = await keysOf(tx, select, mark.targetKey, mark.doneKey, mark.lastKey, portion);
   await lockLanes(tx, keys, endpointKeys);
@@ -181,7 +170,7 @@ async function sweepDeliveries(
 }
 
 /** Deletes the next deliveries of a purged watch, then its events, and the watch and its call last. */
-async function purgeWatch(tx: Transaction, mark: Mark): Promise<Portion> {
+async function purgeWatch(tx: Transaction, mark: Mark): Promise<MarkPortion> {
   const { portion } = tx.markSizes;
   const watch = await tx.get("select call_id from watches where id = $1", mark.targetKey);
   if (watch !== undefined) await tx.run("select 1 from calls where id = $1 for update", integer(watch, "call_id"));

@@ -20,10 +20,21 @@ type FeedSearch = EventQuery & {
 };
 
 /**
- * Finds the first matching events in the order of the feed, merged from the ranges of their types. Conditions that few events
- * meet serve all types at once.
+ * Finds the first matching events in the order of the feed, merged from the ranges of their types. Goes on behind hidden events
+ * that fill a page, because readers take an empty page for the end.
  */
 export async function findEvents(db: Queries, search: FeedSearch): Promise<FoundEvents> {
+  for (let rest = search; ;) {
+    const page = await readEvents(db, rest);
+    if (page.rows.length > 0 || page.passed === null) return page;
+    const place = [integer(page.passed, "feed_order"), integer(page.passed, "position")] as const;
+    const isBelow: Condition = ["(e.feed_order, e.position) < (?, ?)", ...place];
+    rest = search.order === "asc" ? { ...search, after: place } : { ...search, conditions: [...search.conditions, isBelow] };
+  }
+}
+
+/** Reads one page. Conditions that few events meet serve all types at once. */
+async function readEvents(db: Queries, search: FeedSearch): Promise<FoundEvents> {
   const { order, limit, few, purged } = search;
   const scanned = purged.size === 0 ? limit : limit + scannedEvents;
   const ranges = few ? null : typeRangesOf(search);

@@ -10,9 +10,9 @@ import type { Usage } from "./locked-endpoints.ts";
 
 type OnCall = { readonly active: number; readonly hasWatch: boolean };
 
-/** What registrations must know of the active watches that their accounts have on their calls, from bounded reads. */
+/** Facts that registrations need about the active watches of their accounts on their calls. The reads are bounded. */
 export class WatchesOnCalls {
-  /** By call, then by account. */
+  /** Facts by call, then by account. */
   readonly #onCalls: Map<string, Map<string, OnCall>>;
   readonly #registered = new Map<string, Watch[]>();
 
@@ -58,7 +58,7 @@ export class WatchesOnCalls {
     return this.#onCalls.get(callId)?.get(accountId)?.active ?? 0;
   }
 
-  /** Whether the account has an older watch on the call: that one is the one whose events its hooks are sent. */
+  /** Whether the account has an older watch on the call. Its hooks are sent the events of the oldest one. */
   hasOlder(callId: string, accountId: string): boolean {
     return this.#onCalls.get(callId)?.get(accountId)?.hasWatch === true;
   }

@@ -38,7 +38,7 @@ async function setAccountState(
   const disablings = account.disablings + (isDisabled ? 1 : 0);
   await tx.run("update accounts set disabled_at = ?2, disablings = ?3 where id = ?1", accountKey, disabledAtMs, disablings);
   if (isDisabled) await endLinksOf(tx, "account_id", accountKey, nowMs);
-  // What an earlier change had not reached yet is the later one's.
+  // This change covers the rows that the marks of an earlier change have not reached.
   await dropAccountMarks(tx, accountKey);
   if (!isDisabled) for (const kind of ["calls_resumed", "hosts_opened"] as const) await markAccount(tx, accountKey, kind, nowMs);
   tx.changed?.add("accounts");

@@ -54,7 +54,10 @@ export async function createKey(tx: SqlTransaction, draft: ApiKeyDraft): ReturnT
   return { kind: "created" };
 }
 
-/** Whether the key that asks was revoked. An instance may not have seen it for some seconds, and a new key would outlive the revocation. */
+/**
+ * Whether the requesting key is revoked. An instance accepts a revoked key for some seconds, and a new key would outlive the
+ * revocation.
+ */
 async function isRevoked(tx: SqlTransaction, by: Actor): Promise<boolean> {
   if (by.id === null || !by.id.startsWith("key_")) return false;
   const row = await tx.get(`select revoked_at from api_keys where id = ?1${tx.rowLock}`, decodeId(by.id));

@@ -1,6 +1,7 @@
 import { decodeId } from "../../../domain/ids.ts";
 import type { Mark } from "../../../domain/deliveries/marks.ts";
 import type { AccountStore, RemoveAccountResult } from "../../../ports/stores/account-store.ts";
+import type { WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { SqlTransaction } from "../queries.ts";
 import { accountOf, integer } from "../rows.ts";
 import type { Row } from "../rows.ts";
@@ -13,6 +14,17 @@ export const writes = { removeAccount };
  * before have ended: none of them adds rows to an account that is being erased.
  */
 const erasureDelayMs = 6000;
+
+/** Result of one portion. `isDone` once the account is deleted. */
+export type Erased = {
+  readonly rows: number;
+  readonly isDone: boolean;
+  readonly unwatchedCallIds: readonly string[];
+  readonly resumedCalls: readonly WatchedCall[];
+};
+
+/** Number of rows that an event counts as: it has deliveries, and each of these has attempts. */
+export const rowsOfEvent = 3;
 
 /** Whether a removal has waited for the requests that began before it. */
 export function mayErase({ createdAtMs }: Mark, nowMs: number): boolean {

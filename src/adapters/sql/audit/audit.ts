@@ -63,7 +63,10 @@ async function conditionsOf(db: SqlQueries, { action, sinceMs, untilMs }: AuditF
   ];
 }
 
-/** Reads how far a key is ahead of the time of its row at most, in whole seconds: some, or as far as the clock was once set back. */
+/**
+ * Returns by how many whole seconds a key is ahead of the time of its row at most. It is a few seconds, or the step by which the
+ * clock was once set back.
+ */
 async function mostAheadS(db: SqlQueries): Promise<number> {
   // As the index on it has it.
   const ahead = "id / 8388608 - (at - 1577836800000) / 1000";

@@ -1,6 +1,7 @@
 import { accountKinds } from "../../../domain/deliveries/marks.ts";
 import type { Mark, MarkDetail, MarkKind } from "../../../domain/deliveries/marks.ts";
 import type { MarkSizes } from "../../../domain/deliveries/retry-policy.ts";
+import type { Notice, WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { MarkStore } from "../../../ports/stores/mark-store.ts";
 import type { SqlQueries } from "../queries.ts";
 import { id, integer, json, text } from "../rows.ts";
@@ -57,3 +58,14 @@ export function settlingOf(row: Row | undefined): Settling {
 export function settle(counts: Readonly<Record<string, number>>, from: string, count: number): Readonly<Record<string, number>> {
   return { ...counts, [from]: (counts[from] ?? 0) - count, canceled: (counts["canceled"] ?? 0) + count };
 }
+
+/** Result of a portion. `doneKey` is the last key that it reached; `null` if the mark has no row left. */
+export type MarkPortion = {
+  readonly doneKey: number | null;
+  readonly rows: number;
+  /** Rows that the counters counted as they were. */
+  readonly settled?: number;
+  readonly unwatchedCallIds?: readonly string[];
+  readonly resumedCalls?: readonly WatchedCall[];
+  readonly notices?: readonly Notice[];
+};

@@ -24,7 +24,7 @@ export type EventQuery = {
 /** Events of one page. */
 export type FoundEvents = {
   readonly rows: readonly Row[];
-  /** The last event that a page passed over: hidden ones may fill it, and the next page begins behind them. `null` if the page is not cut short. */
+  /** The last event that was read, if hidden ones made the page short: the next page begins behind it. `null` if the page is full or the last. */
   readonly passed: Row | null;
 };
 

@@ -56,7 +56,7 @@ async function completeAnswer(tx: SqlTransaction, { id, sealed }: Parameters<Ide
 /** Expired answers that a request deletes when its account has no room; retention deletes the others. */
 const maxDeleted = 200;
 
-/** How a store finds stored answers and counts them. */
+/** SQL by which a store finds and counts stored answers. */
 export type StoredAnswerTables = {
   /** SQL expression over the delivery `d` and the tables of `joins`; null if no live process makes the attempt of the delivery. */
   readonly lease: string;

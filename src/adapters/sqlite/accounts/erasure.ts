@@ -1,22 +1,11 @@
 import { encodeId } from "../../../domain/ids.ts";
 import type { Mark } from "../../../domain/deliveries/marks.ts";
-import type { WatchedCall } from "../../../ports/stores/call-store.ts";
-import { dropOtherMarks, eraseRest } from "../../sql/accounts/erasure.ts";
+import { dropOtherMarks, eraseRest, rowsOfEvent } from "../../sql/accounts/erasure.ts";
+import type { Erased } from "../../sql/accounts/erasure.ts";
 import { integer } from "../../sql/rows.ts";
 import type { Row } from "../../sql/rows.ts";
 import { deleteUnwatchedCall, readWatchedCall } from "../calls/watched-calls.ts";
 import type { Database } from "../connection/database.ts";
-
-/** What one portion erased. `isDone` once the account is deleted. */
-export type Erased = {
-  readonly rows: number;
-  readonly isDone: boolean;
-  readonly unwatchedCallIds: readonly string[];
-  readonly resumedCalls: readonly WatchedCall[];
-};
-
-/** An event has its deliveries, and each of these has attempts. */
-const rowsOfEvent = 3;
 
 /**
  * Erases the next rows of an account: its events with their deliveries, then its watches with the calls that no other account

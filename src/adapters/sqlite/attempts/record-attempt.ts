@@ -20,7 +20,7 @@ import { readTarget } from "../deliveries/send-jobs.ts";
 import { recordPlainSuccess } from "./plain-success.ts";
 import { publishOperationalEvent } from "./operational-events.ts";
 import { retireEndpoint } from "./retire-endpoint.ts";
-import type { RetireResult } from "./retire-endpoint.ts";
+import type { RetireResult } from "../../sql/canceled-notices.ts";
 
 export const writes = { recordAttempt };
 

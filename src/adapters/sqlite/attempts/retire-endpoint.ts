@@ -1,14 +1,14 @@
 import { encodeId } from "../../../domain/ids.ts";
-import type { Notice } from "../../../ports/stores/call-store.ts";
-import { id, integer, integerOrNull } from "../../sql/rows.ts";
+import { canceledNoticeOf } from "../../sql/canceled-notices.ts";
+import type { RetireResult } from "../../sql/canceled-notices.ts";
+import { integer, integerOrNull } from "../../sql/rows.ts";
 import { readWatchedCall } from "../calls/watched-calls.ts";
 import type { Database } from "../connection/database.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
 import { goneBeforeOf, markedWatchColumns } from "../../sql/marks/marked-rows.ts";
 import { cancelDeliveries, keysOf, readMarked } from "../marks/marked-deliveries.ts";
-import { exceedsThreshold, heldBy, isMarked, newestDelivery, newestPosition, remainingOf, setMark } from "../marks/set-mark.ts";
-
-export type RetireResult = { readonly unwatchedCallIds: readonly string[]; readonly notices: readonly Notice[] };
+import { exceedsThreshold, isMarked, newestDelivery, newestPosition, remainingOf, setMark } from "../marks/set-mark.ts";
+import { heldBy } from "../../sql/marks/new-mark.ts";
 
 const nothing: RetireResult = { unwatchedCallIds: [], notices: [] };
 
@@ -65,13 +65,7 @@ function endWatches(db: Database, endpointKey: number, nowMs: number): RetireRes
   const callKeys = [...new Set(watches.map((row) => integer(row, "call_id")))];
   return {
     unwatchedCallIds: callKeys.filter((callKey) => readWatchedCall(db, callKey) === null).map((callKey) => encodeId("call", callKey)),
-    notices: watches.map((row) => ({
-      accountId: id(row, "acc", "account_id"),
-      watchId: id(row, "wch", "id"),
-      callSid: null,
-      sequence: integer(row, "sequence"),
-      eventType: "watch.canceled",
-    })),
+    notices: watches.map(canceledNoticeOf),
   };
 }
 

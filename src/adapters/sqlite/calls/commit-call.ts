@@ -20,7 +20,7 @@ import { readWatchedCall } from "./watched-calls.ts";
 export const writes = { commitCall, commitPortion };
 
 type Written = { readonly watches: readonly ActiveWatch[]; readonly jobs: readonly SendJob[]; readonly notices: readonly Notice[] };
-/** What the watches at hand do not show of the others of their call. */
+/** Facts about the watches of a call that are not at hand. */
 type Others = {
   /** Whether an account's hooks were decided with a watch that is not at hand. */
   readonly isDecided: (accountId: string, step: CommitStep) => boolean;

@@ -15,9 +15,9 @@ type Changes = {
   readonly usage: Map<number, Map<UsageColumn, number>>;
   readonly deliveries: Map<DeliveryStatus, number>;
   readonly unleased: Map<number, number>;
-  /** By endpoint; one for each span of time, of which a transaction has one or two. */
+  /** Attempts by endpoint, one entry for each span of time. A transaction has one or two spans. */
   readonly attempts: Map<number, AttemptsOfEndpoint[]>;
-  /** By account, time and kind. */
+  /** Activity by account, time and kind. */
   readonly activity: Map<string, ActivityOfAccount>;
 };
 

@@ -77,7 +77,7 @@ export function folderRemedy(code: string | undefined, folder: string, userId: n
     case "EROFS":
       return ": it is on a read-only file system, so name another one";
     case "ENOTDIR":
-      return ": it is no folder, so name another one";
+      return ": it is not a folder, so name another one";
     default:
       return "";
   }

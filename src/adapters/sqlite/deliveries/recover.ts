@@ -7,7 +7,8 @@ import { countRecovery, recoveryAtOnce } from "../../../domain/deliveries/marks.
 import type { RecoverResult } from "../../../ports/stores/delivery-store.ts";
 import type { Database } from "../connection/database.ts";
 import { keysOf, readMarked, writeEffects } from "../marks/marked-deliveries.ts";
-import { heldBy, isMarked, newestDelivery, newestPosition, setMark } from "../marks/set-mark.ts";
+import { isMarked, newestDelivery, newestPosition, setMark } from "../marks/set-mark.ts";
+import { heldBy } from "../../sql/marks/new-mark.ts";
 
 export const writes = { recover };
 

@@ -1,22 +1,12 @@
-import { holdingKinds, statusesOf } from "../../../domain/deliveries/marks.ts";
-import type { Mark, MarkDetail, MarkKind } from "../../../domain/deliveries/marks.ts";
+import { statusesOf } from "../../../domain/deliveries/marks.ts";
+import type { Mark, MarkKind } from "../../../domain/deliveries/marks.ts";
 import { decodeId, newId } from "../../../domain/ids.ts";
 import { insertMark, markOf, marksOfAccount, settlingOf, settlingSelect } from "../../sql/marks/mark-rows.ts";
 import type { Settling } from "../../sql/marks/mark-rows.ts";
+import type { NewMark } from "../../sql/marks/new-mark.ts";
 import { integer, integerOrNull } from "../../sql/rows.ts";
 import type { Database, Value } from "../connection/database.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
-
-type NewMark = {
-  readonly kind: MarkKind;
-  readonly accountKey: number;
-  readonly targetKey: number;
-  readonly lastKey: number;
-  /** Number of rows that it settles and that the counters count as they were. */
-  readonly remaining?: number;
-  readonly detail: MarkDetail;
-  readonly nowMs: number;
-};
 
 /** Sets a mark and holds its endpoints, so that no claim takes a row that it has settled. */
 export function setMark(db: Database, { kind, accountKey, targetKey, lastKey, remaining = 0, detail, nowMs }: NewMark): void {
@@ -34,11 +24,6 @@ export function setMark(db: Database, { kind, accountKey, targetKey, lastKey, re
   );
   for (const endpointKey of detail.held ?? []) db.run("update endpoints set held = held + 1 where id = ?", endpointKey);
   db.cache.forgetMarks();
-}
-
-/** Returns what a mark holds that concerns one endpoint. */
-export function heldBy(kind: MarkKind, endpointKey: number): readonly number[] {
-  return holdingKinds.has(kind) ? [endpointKey] : [];
 }
 
 /** Deletes a mark that is carried out, and lets its endpoints be claimed from again. */

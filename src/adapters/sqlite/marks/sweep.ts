@@ -1,12 +1,13 @@
 import { goneMarkOf, statusesOf } from "../../../domain/deliveries/marks.ts";
 import type { Mark } from "../../../domain/deliveries/marks.ts";
 import { decodeId, encodeId } from "../../../domain/ids.ts";
-import type { Notice, WatchedCall } from "../../../ports/stores/call-store.ts";
 import type { MarkStore, SweptPortion } from "../../../ports/stores/mark-store.ts";
 import { mayErase } from "../../sql/accounts/erasure.ts";
 import { markOf, nextMark } from "../../sql/marks/mark-rows.ts";
+import type { MarkPortion } from "../../sql/marks/mark-rows.ts";
 import { markedWatchColumns, markedWatchOf } from "../../sql/marks/marked-rows.ts";
-import { id, integer } from "../../sql/rows.ts";
+import { canceledNoticeOf } from "../../sql/canceled-notices.ts";
+import { integer } from "../../sql/rows.ts";
 import { eraseAccount } from "../accounts/erasure.ts";
 import { deleteUnwatchedCall, readWatchedCall } from "../calls/watched-calls.ts";
 import type { Database } from "../connection/database.ts";
@@ -15,17 +16,6 @@ import { keysOf, readMarked, writeEffects } from "./marked-deliveries.ts";
 import { advanceMark, endMark } from "./set-mark.ts";
 
 export const writes = { sweepMark };
-
-/** What a portion did. `doneKey` is the last key that it reached; `null` if the mark has no row left. */
-type Portion = {
-  readonly doneKey: number | null;
-  readonly rows: number;
-  /** Rows that the counters counted as they were. */
-  readonly settled?: number;
-  readonly unwatchedCallIds?: readonly string[];
-  readonly resumedCalls?: readonly WatchedCall[];
-  readonly notices?: readonly Notice[];
-};
 
 function sweepMark(db: Database, { accountId, nowMs }: Parameters<MarkStore["sweepMark"]>[0]): SweptPortion | Promise<SweptPortion> {
   const row = db.get(nextMark, decodeId(accountId));
@@ -44,7 +34,7 @@ async function sweepErasure(db: Database, mark: Mark): Promise<SweptPortion> {
   return { kind: "swept", markKind: mark.kind, done: isDone, ...erased, notices: [], jobs: [] };
 }
 
-function sweepPortion(db: Database, mark: Mark, nowMs: number): Portion {
+function sweepPortion(db: Database, mark: Mark, nowMs: number): MarkPortion {
   switch (mark.kind) {
     case "gone_watches":
       return endWatches(db, mark, nowMs);
@@ -62,7 +52,7 @@ function sweepPortion(db: Database, mark: Mark, nowMs: number): Portion {
 }
 
 /** Ends the next watches of an endpoint that answered 410. */
-function endWatches(db: Database, mark: Mark, nowMs: number): Portion {
+function endWatches(db: Database, mark: Mark, nowMs: number): MarkPortion {
   const { portion } = db.markSizes;
   const rows = db.all(
     `select w.account_id, w.call_id, w.sequence, ${markedWatchColumns} from watches w join calls c on c.id = w.call_id
@@ -85,18 +75,12 @@ function endWatches(db: Database, mark: Mark, nowMs: number): Portion {
     rows: ended.length,
     settled: ended.length,
     unwatchedCallIds: callKeys.filter((callKey) => readWatchedCall(db, callKey) === null).map((callKey) => encodeId("call", callKey)),
-    notices: ended.map((row) => ({
-      accountId: id(row, "acc", "account_id"),
-      watchId: id(row, "wch", "id"),
-      callSid: null,
-      sequence: integer(row, "sequence"),
-      eventType: "watch.canceled",
-    })),
+    notices: ended.map(canceledNoticeOf),
   };
 }
 
 /** Finds the calls of the next watches of an account that is enabled again. */
-function resumeCalls(db: Database, { accountKey, doneKey }: Mark): Portion {
+function resumeCalls(db: Database, { accountKey, doneKey }: Mark): MarkPortion {
   const { portion } = db.markSizes;
   const rows = db.all(
     "select id, call_id from watches where account_id = ? and status = 'active' and id > ? order by id limit ?",
@@ -110,7 +94,7 @@ function resumeCalls(db: Database, { accountKey, doneKey }: Mark): Portion {
 }
 
 /** Makes what is pending at the next hosts of an account that is enabled again claimable. */
-function openHosts(db: Database, { accountKey, doneKey }: Mark): Portion {
+function openHosts(db: Database, { accountKey, doneKey }: Mark): MarkPortion {
   const { portion } = db.markSizes;
   const keys = keysOf(db, "select id from hosts where account_id = ? and id > ? order by id limit ?", accountKey, doneKey, portion);
   for (const hostKey of keys) for (const failing of [false, true]) raiseHostDue(db, hostKey, failing);
@@ -118,7 +102,7 @@ function openHosts(db: Database, { accountKey, doneKey }: Mark): Portion {
 }
 
 /** Changes the next deliveries of an endpoint, in the order of their keys over all statuses that the mark reads. */
-function sweepEndpoint(db: Database, mark: Mark, nowMs: number): Portion {
+function sweepEndpoint(db: Database, mark: Mark, nowMs: number): MarkPortion {
   const { portion } = db.markSizes;
   const ranges = statusesOf(mark.kind).map(
     (status) =>
@@ -137,7 +121,7 @@ function sweepEndpoint(db: Database, mark: Mark, nowMs: number): Portion {
 }
 
 /** Cancels the next pending deliveries of a deleted watch. */
-function sweepWatch(db: Database, mark: Mark, nowMs: number): Portion {
+function sweepWatch(db: Database, mark: Mark, nowMs: number): MarkPortion {
   const { portion } = db.markSizes;
   const keys = keysOf(
     db,
@@ -152,7 +136,7 @@ function sweepWatch(db: Database, mark: Mark, nowMs: number): Portion {
 }
 
 /** Deletes the next deliveries of a purged watch, then its events, and the watch and its call last. */
-function purgeWatch(db: Database, mark: Mark): Portion {
+function purgeWatch(db: Database, mark: Mark): MarkPortion {
   const { portion } = db.markSizes;
   const deliveries = db.run(
     `delete from deliveries where id in (

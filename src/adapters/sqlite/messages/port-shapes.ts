@@ -5,7 +5,7 @@ type OperationShape<PortFunction> = PortFunction extends (...args: infer Args) =
   ? { readonly args: Parts<Args>; readonly result: Shape<Result> }
   : never;
 
-/** What the arguments and the result of each operation are made of. */
+/** Shapes of the arguments and of the result of each operation. */
 export type OperationShapes = { readonly [Name in keyof OperationPort]: OperationShape<OperationPort[Name]> };
 export type RequestOf<Name extends keyof OperationPort> = Parameters<OperationPort[Name]>[0];
 export type ResultOf<Name extends keyof OperationPort> = Awaited<ReturnType<OperationPort[Name]>>;

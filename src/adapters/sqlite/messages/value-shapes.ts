@@ -187,6 +187,6 @@ export const attempt = object<Attempt>({
   decision: word(),
 });
 
-/** Who asks for a change. */
+/** Requester of a change. */
 export const actor = object<Actor>({ kind: word(), id: textOrNull, name: textOrNull, address: textOrNull, forwardedFor: textOrNull });
 export const by = nullable(actor);

@@ -22,7 +22,12 @@ export const reads = {
     readEventViews,
     readTimelineEvents,
     findEvents: (db, { accountKey, conditions, ...query }) => {
-      const { rows, passed } = findPositions(db, { ...query, conditions: [["e.account_id = ?", accountKey], ...conditions] });
+      const { rows, passed } = findPositions(db, {
+        ...query,
+        behind: null,
+        few: false,
+        conditions: [["e.account_id = ?", accountKey], ...conditions],
+      });
       return { rows: rows.map((row) => eventAt(db, row)), passed };
     },
   }),
@@ -43,9 +48,10 @@ async function readFeed(db: Database, query: FeedQuery): ReturnType<ReadStore["r
   const marks = await readMarks(db, accountKey);
   const { rows, passed } = findPositions(db, {
     purged: purgedOf(marks),
+    behind: sinceMs === null ? after : Math.max(after, lastPositionBefore(db, sinceMs)),
+    few: callSid !== null,
     conditions: [
       [`${offIndex}e.account_id = ?`, accountKey],
-      [`${offIndex}e.position > ?`, sinceMs === null ? after : Math.max(after, lastPositionBefore(db, sinceMs))],
       ["e.created_at >= ?", sinceMs],
       isAboutCall(accountKey, callSid, (column, query) => `${column} in (${query})`),
     ],

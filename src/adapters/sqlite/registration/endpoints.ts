@@ -17,7 +17,8 @@ import type { Database, Row } from "../connection/database.ts";
 import { refreshDue } from "../deliveries/due-bounds.ts";
 import { hurry, requeue } from "../deliveries/lanes.ts";
 import { readMarked, writeEffects } from "../marks/marked-deliveries.ts";
-import { exceedsThreshold, heldBy, isMarked, newestDelivery, newestPosition, readSettling, setMark } from "../marks/set-mark.ts";
+import { exceedsThreshold, isMarked, newestDelivery, newestPosition, readSettling, setMark } from "../marks/set-mark.ts";
+import { heldBy } from "../../sql/marks/new-mark.ts";
 import { endpointSelect, summaryColumns } from "../reading/selects.ts";
 import { insertSecret } from "./secrets.ts";
 

@@ -14,7 +14,8 @@ import { hookViewOf } from "../../sql/view-rows.ts";
 import type { Database } from "../connection/database.ts";
 import { refreshLane } from "../deliveries/lanes.ts";
 import { keysOf, readMarked, writeEffects } from "../marks/marked-deliveries.ts";
-import { exceedsThreshold, heldBy, isMarked, newestDelivery, newestPosition, setMark } from "../marks/set-mark.ts";
+import { exceedsThreshold, isMarked, newestDelivery, newestPosition, setMark } from "../marks/set-mark.ts";
+import { heldBy } from "../../sql/marks/new-mark.ts";
 import { hookSelect } from "../reading/selects.ts";
 import { enableIfDisabled, ensureEndpoint } from "./endpoints.ts";
 

@@ -93,7 +93,7 @@ export function serveWriter(
 /** Starts the ids of this thread, in the second half of the block that it reserves. Returns the key before the block. */
 function startBeside(db: Database, nowMs: number): number {
   const first = reserveKeys(db, nowMs);
-  // A thread that served another database before has keys of that one.
+  // A thread that served another database before still has the keys of that database.
   useKeys(null);
   useKeys(KeyBlock.halves(first)[1]);
   return first - 1;

@@ -7,10 +7,10 @@ type Control = {
   readonly label: string;
   /** Id of the control; the name unless the page has another control of that name. */
   readonly id?: string;
-  /** What helps to fill it in, read aloud with the control. */
+  /** Help for the person who fills it in, read aloud with the control. */
   readonly hint?: Html | string;
   readonly required?: boolean;
-  /** What is wrong with what was typed, shown beside the control and read aloud with it. */
+  /** Faults of the typed text, shown beside the control and read aloud with it. */
   readonly faults?: readonly string[];
 };
 
@@ -101,7 +101,7 @@ export function checkGroup({
 }: {
   readonly name: string;
   readonly legend: string;
-  /** As of a control. */
+  /** Faults, as of a control. */
   readonly faults?: readonly string[];
   /** Whether the labels are short, so that several fit beside each other. */
   readonly areShort?: boolean;

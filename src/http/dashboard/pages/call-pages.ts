@@ -59,7 +59,7 @@ export function addCallPages(dashboard: Hono<DashboardEnv>, dependencies: HttpDe
           ${placingTable(data, nowMs)} ${pager(path, { state }, { cursor, nextCursor })} ${csvLink(path, { state })}
           ${placingForms(c, dependencies, problem)}`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

@@ -8,9 +8,9 @@ import { defaultSecretSchema } from "../../schemas/default-secret.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
 import { definitionList } from "../elements.ts";
 import { actionForm } from "../form.ts";
-import { textField } from "../forms/controls.ts";
 import { formKeyField, onceFor } from "../forms/form-key.ts";
 import { textOf } from "../forms/given.ts";
+import { signingSecretField } from "../forms/signing-secret-field.ts";
 import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { page } from "../page.ts";
 import type { PageProblem } from "../page-error.ts";
@@ -35,20 +35,11 @@ function show(c: Context<DashboardEnv>, problem: PageProblem | null = null): Res
           label: "Set the signing secret",
           danger: true,
           fields: html`${formKeyField()}
-            <div class="stacked">
-              ${textField({
-                name: "signing_secret",
-                label: "Your own secret, or empty for a new one",
-                hint: "whsec_ and base64 of 24 to 64 bytes.",
-                type: "password",
-                maxLength: 120,
-                faults: faultsOf(problem, "signing_secret"),
-              })}
-            </div>`,
+            <div class="stacked">${signingSecretField(faultsOf(problem, "signing_secret"))}</div>`,
         })}
         <p><a href="/dashboard">Cancel</a></p>`,
     },
-    { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+    problem,
   );
 }
 

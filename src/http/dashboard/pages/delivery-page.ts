@@ -82,7 +82,7 @@ export function addDeliveryPages(dashboard: Hono<DashboardEnv>, { store, manualD
           )}
           ${event === null ? "" : bodySection(event, found.view.endpoint, publicUrl)}`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

@@ -27,7 +27,7 @@ type Preview = Awaited<ReturnType<typeof previewOf>>["request"];
 type Faults = (name: string, pointer?: string) => readonly string[];
 type Shown = { readonly problem?: PageProblem; readonly preview?: Preview };
 
-/** How the headers of an endpoint are typed. */
+/** Notation in which the headers of an endpoint are typed. */
 export const headerLines = { separator: ":", example: "x-api-key: s3cret" };
 
 /** Page that changes the settings of an endpoint, with a preview of what it would be sent. */
@@ -46,7 +46,7 @@ export function addEndpointEditPages(dashboard: Hono<DashboardEnv>, dependencies
           ${problemBox(problem ?? null)} ${preview === undefined ? "" : previewSection(preview)} ${settingsForm(c, view, problem ?? null)}
           <p><a href="${pathOf("endpoints", id)}">Cancel</a></p>`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

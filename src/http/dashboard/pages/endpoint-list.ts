@@ -55,7 +55,7 @@ export async function showEndpoints(
         ${endpointTable(data, nowMs, endpointMaxInFlight, "No endpoints: the first watch or hook that names a URL creates one.")}
         ${pager(path, {}, { cursor, nextCursor })} ${csvLink(path, {})} ${data.length === 0 ? "" : bulkRecoveryForm(c, nowMs, problem)}`,
     },
-    { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+    problem,
   );
 }
 

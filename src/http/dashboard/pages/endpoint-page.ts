@@ -73,7 +73,7 @@ export async function showEndpoint(
         </p>
         ${recoverForm(c, id, nowMs, problem)}`,
     },
-    { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+    problem,
   );
 }
 

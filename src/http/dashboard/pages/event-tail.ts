@@ -96,7 +96,7 @@ export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock
       async read(page) {
         const { data, nextCursor } = await store.readFeed({ ...query, ...page });
         const found = data.filter(({ event }) => isAskedFor(factsOf(event), { source, status }));
-        // The list ends, however many events an account goes on to have.
+        // The feed has no end, so the list ends with the first event that is newer than the request.
         const isLast = (data.at(-1)?.event.timestampMs ?? Infinity) > startedAtMs;
         return { data: found, nextCursor: isLast ? null : nextCursor };
       },
@@ -109,7 +109,7 @@ export function addEventTail(dashboard: Hono<DashboardEnv>, { store, live, clock
   });
 }
 
-/** Every type, also the operational ones, which have to be named. */
+/** Returns the selection of one type, or of all types. The operational ones must be named. */
 function selectionOf(type: (typeof types)[number] | undefined) {
   return selectTypes({ names: type === undefined ? [...watchEventTypes, ...operationalEventTypes] : [type] });
 }

@@ -15,6 +15,7 @@ import { actionForm } from "../form.ts";
 import { areaField, checkGroup, selectField, textField } from "../forms/controls.ts";
 import { formKeyField, onceFor } from "../forms/form-key.ts";
 import { linesOf, pairsOf, textOf, tickedIn, typedIn } from "../forms/given.ts";
+import { signingSecretField } from "../forms/signing-secret-field.ts";
 import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { redirectWith } from "../notice.ts";
 import { page } from "../page.ts";
@@ -39,7 +40,7 @@ function show(c: Context<DashboardEnv>, problem: PageProblem | null = null): Res
         ${hookForm(c, problem)}
         <p><a href="${listPath}">Cancel</a></p>`,
     },
-    { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+    problem,
   );
 }
 
@@ -113,7 +114,7 @@ function conditionsOf(c: Context<DashboardEnv>): Readonly<Record<string, unknown
   const where = new Map<string, unknown>();
   for (const line of linesOf(c, "where")) {
     const [, field = "", verb, text = ""] = conditionLine.exec(line) ?? [];
-    if (verb === undefined) throw whereFault(`${JSON.stringify(line)} is no condition: write one a line, as in status is failure`);
+    if (verb === undefined) throw whereFault(`${JSON.stringify(line)} is not a condition: write one a line, as in status is failure`);
     if (where.has(field)) throw whereFault(`has ${field} more than once`);
     where.set(field, testOf(verb, text));
   }
@@ -165,14 +166,7 @@ function hookForm(c: Context<DashboardEnv>, problem: PageProblem | null): Html {
                 hint: "For a new endpoint. Values are never shown again.",
                 faults: faults("headers"),
               })}
-              ${textField({
-                name: "signing_secret",
-                label: "Your own signing secret, or empty for a new one",
-                hint: "whsec_ and base64 of 24 to 64 bytes. For a new endpoint.",
-                type: "password",
-                maxLength: 120,
-                faults: faults("signing_secret"),
-              })}`
+              ${signingSecretField(faults("signing_secret"), true)}`
         }
       </div>`,
   });

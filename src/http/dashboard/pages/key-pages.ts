@@ -52,7 +52,7 @@ export function addKeyPages(dashboard: Hono<DashboardEnv>, { keys, store, idempo
           <h2>Create a key</h2>
           ${creationForm(c, problem)}`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

@@ -57,7 +57,7 @@ export function addPortalLinkPages(dashboard: Hono<DashboardEnv>, dependencies: 
           <h2>Create a link</h2>
           ${creationForm(c, problem)}`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

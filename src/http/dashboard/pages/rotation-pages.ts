@@ -10,9 +10,10 @@ import { rotationOf, rotationSchema } from "../../schemas/endpoint-change.ts";
 import type { DashboardEnv } from "../dashboard-env.ts";
 import { definitionList, linkTo, longText, pathOf } from "../elements.ts";
 import { actionForm } from "../form.ts";
-import { selectField, textField } from "../forms/controls.ts";
+import { selectField } from "../forms/controls.ts";
 import { formKeyField, onceFor } from "../forms/form-key.ts";
 import { numberOf, textOf, typedIn } from "../forms/given.ts";
+import { signingSecretField } from "../forms/signing-secret-field.ts";
 import { faultsOf, orShownAgain, problemBox } from "../forms/shown-again.ts";
 import { page } from "../page.ts";
 import type { PageProblem } from "../page-error.ts";
@@ -57,19 +58,12 @@ export function addRotationPages(dashboard: Hono<DashboardEnv>, { store, endpoin
                   chosen: typedIn(c, "grace_seconds", "86400"),
                   faults: faultsOf(problem, "grace_seconds"),
                 })}
-                ${textField({
-                  name: "signing_secret",
-                  label: "Your own secret, or empty for a new one",
-                  hint: "whsec_ and base64 of 24 to 64 bytes.",
-                  type: "password",
-                  maxLength: 120,
-                  faults: faultsOf(problem, "signing_secret"),
-                })}
+                ${signingSecretField(faultsOf(problem, "signing_secret"))}
               </div>`,
           })}
           <p><a href="${pathOf("endpoints", id)}">Cancel</a></p>`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

@@ -62,7 +62,7 @@ export function addWatchEditPage(dashboard: Hono<DashboardEnv>, { store, registr
           })}
           <p><a href="${path}">Cancel</a></p>`,
       },
-      { status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      problem,
     );
   };
 

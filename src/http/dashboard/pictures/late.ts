@@ -13,7 +13,7 @@ export type Late = {
   readonly lateMs: number;
   /** A sentence of the service. */
   readonly reason: string;
-  /** What the newest failed attempt says; others may have written it. `null` without one. */
+  /** Error of the newest failed attempt, which may quote text from outside. `null` without one. */
   readonly failure: string | null;
 };
 

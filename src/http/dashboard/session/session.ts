@@ -30,7 +30,7 @@ type SealedSession = {
   readonly disablings: number;
 };
 
-/** What a key opens that has not ended. */
+/** Result of the look-up of a key that has not ended. */
 type Opened = Exclude<FoundKey, { kind: "ended" }>;
 
 /** Returns how often the account of a key was disabled; 0 for a key of the operator. */

@@ -8,7 +8,10 @@ export type Operation = (context: IExecuteFunctions, item: number) => Promise<ID
 
 const textOf = (context: IExecuteFunctions, name: string, item: number): string => String(context.getNodeParameter(name, item, "")).trim();
 
-/** What a watch and a placed call share. A callback URL receives the end of the call alone, in the `flat` format. */
+/**
+ * Returns the options that a watch and a placed call share. A callback URL receives only the end of the call, in the `flat`
+ * format.
+ */
 function watchOptions(context: IExecuteFunctions, item: number): IDataObject {
   const [source, callbackUrl] = [textOf(context, "source", item), textOf(context, "callbackUrl", item)];
   const metadata = objectOf(context.getNodeParameter("metadata", item, {}) as Pairs);

@@ -1,6 +1,7 @@
 import type { PollBudget } from "../../domain/freshness/next-poll.ts";
 import { AccountLoads } from "./account-loads.ts";
-import { slackRatio, SlidingWindowLimiter } from "./sliding-window-limiter.ts";
+import { SharedRateLimiter } from "./shared-rate-limiter.ts";
+import { slackRatio } from "./sliding-window-limiter.ts";
 import { SourceThrottle } from "./source-throttle.ts";
 
 const saturatedIntervalMs = 30 * 60 * 1000;
@@ -26,8 +27,8 @@ export type PlannedCall = {
 export class PollRate {
   #maxPollsPerSecond: number;
   readonly #intervalMinMs: number;
-  readonly #rate: SlidingWindowLimiter;
-  readonly #firstsRate: SlidingWindowLimiter;
+  readonly #rate: SharedRateLimiter;
+  readonly #firstsRate: SharedRateLimiter;
   readonly #loads: AccountLoads;
   readonly #throttle = new SourceThrottle();
   #grantPerSecond: number;
@@ -45,8 +46,8 @@ export class PollRate {
   constructor({ maxPollsPerSecond, intervalMinMs }: { readonly maxPollsPerSecond: number; readonly intervalMinMs: number }) {
     this.#maxPollsPerSecond = maxPollsPerSecond;
     this.#intervalMinMs = intervalMinMs;
-    this.#rate = new SlidingWindowLimiter(maxPollsPerSecond);
-    this.#firstsRate = new SlidingWindowLimiter(maxPollsPerSecond / 2);
+    this.#rate = new SharedRateLimiter(maxPollsPerSecond);
+    this.#firstsRate = new SharedRateLimiter(maxPollsPerSecond / 2);
     this.#grantPerSecond = maxPollsPerSecond;
     this.#loads = new AccountLoads(maxPollsPerSecond, intervalMinMs);
   }
@@ -65,6 +66,12 @@ export class PollRate {
   isAlone(accountId: string): boolean {
     const isAloneHere = this.calls === 0 || this.soleAccountId === accountId;
     return isAloneHere && (this.#remoteCalls === 0 || this.#remoteSoleAccountId === accountId);
+  }
+
+  /** Whether several accounts have calls of the source, at any instance. */
+  get isShared(): boolean {
+    if (this.calls === 0) return this.#remoteCalls > 0 && this.#remoteSoleAccountId === null;
+    return this.soleAccountId === null || !this.isAlone(this.soleAccountId);
   }
 
   /** Rate of the source over all instances. */
@@ -147,11 +154,11 @@ export class PollRate {
 
   /** Returns the time until the next poll may start; 0 if it may start now, `Infinity` without a grant. */
   waitMs(nowMs: number): number {
-    return Math.max(0, this.#throttle.untilMs - nowMs, this.#rate.waitMs(nowMs));
+    return Math.max(0, this.#throttle.untilMs - nowMs, this.#rate.waitMs(nowMs, this));
   }
 
   mayPollFirst(nowMs: number): boolean {
-    return this.#firstsRate.waitMs(nowMs) === 0;
+    return this.#firstsRate.waitMs(nowMs, this) === 0;
   }
 
   record(nowMs: number, isFirstPoll: boolean): void {

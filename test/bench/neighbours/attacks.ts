@@ -1,6 +1,6 @@
 import { slowRequests, waitingRequests } from "./connection-attacks.ts";
 import { manualRetries, endpointSwitches } from "./delivery-attacks.ts";
-import { batches, crowdedCall, deadHostNames, keyedRequests, otherCalls } from "./registration-attacks.ts";
+import { batches, crowdedCall, deadHostNames, keyedRequests, otherCalls, structuredBodies } from "./registration-attacks.ts";
 import { failingCalls, throttledCalls } from "./source-attacks.ts";
 import type { Attack } from "./attacker.ts";
 
@@ -14,6 +14,7 @@ export const attacks: Readonly<Record<string, Attack>> = {
   "an endpoint with 20,000 pending deliveries disabled, enabled, recovered": endpointSwitches,
   "registrations with dead host names": deadHostNames,
   "keyed requests with large bodies, and replays with another body": keyedRequests,
+  "bodies of 1 and 4 MiB that nest deep or have 60,000 keys": structuredBodies,
   "1,000 other calls on the shared source": otherCalls,
   "bodies in small chunks, `/readyz` and random keys": slowRequests,
   "500 waiting requests and many events": waitingRequests,

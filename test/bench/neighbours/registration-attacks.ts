@@ -62,6 +62,20 @@ export const keyedRequests: Attack = {
     }),
 };
 
+/** Bodies just below their limits that cost much to parse: 1 MiB and 4 MiB of brackets, and one with 60,000 keys. */
+const brackets = "[".repeat(1_000_000);
+const bracketBatch = `{"watches":${"[".repeat(4_000_000)}`;
+const manyKeys = `{"call_sid":"OUT-keys","callback_url":null,"metadata":{${Array.from({ length: 60_000 }, (_, n) => `"k${n}":"v"`).join(",")}}}`;
+
+export const structuredBodies: Attack = {
+  run: (attacker) =>
+    attacker.repeat(8, async () => {
+      await attacker.send("POST", "/v1/watches", brackets);
+      await attacker.send("POST", "/v1/watches/batch", bracketBatch);
+      await attacker.send("POST", "/v1/watches", manyKeys);
+    }),
+};
+
 function watchesOn(attacker: Attacker, kind: string, index: number, host: number): readonly object[] {
   return Array.from({ length: batchSize }, (_, offset) => ({
     call_sid: `OUT-${kind}-${index * batchSize + offset}`,

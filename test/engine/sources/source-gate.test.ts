@@ -106,6 +106,24 @@ describe("the rate", () => {
     expect(taken).toEqual([...Array.from({ length: 5 }, () => true), ...Array.from({ length: 5 }, () => false)]);
   });
 
+  test("a first poll waits less than 100 ms beside a thousand of another account, with repeats and without", async () => {
+    for (const repeats of [0, 200]) {
+      const world = new GateWorld(200);
+      for (const account of ["victim", "other"]) world.gate.rate.changeLoad(account, 0, 1);
+      world.queue(...Array.from({ length: 1000 }, () => queuedPoll({ accountId: "other", isFirstPoll: true })));
+      for (let round = 0; round < 30; round++) {
+        world.queue(...Array.from({ length: repeats }, () => repeat("other")));
+        const call = queuedPoll({ accountId: "victim", isFirstPoll: true });
+        world.queue(call);
+        const queuedAtMs = world.clock.monotonicMs();
+        const take = () => world.takeAll().forEach((entry) => world.gate.record(entry, fine));
+        for (take(); call.isQueued; take()) await world.clock.advance(1);
+        expect(world.clock.monotonicMs() - queuedAtMs).toBeLessThan(100);
+        await world.clock.advance(97);
+      }
+    }
+  });
+
   test("first polls alone have the whole rate", () => {
     const world = new GateWorld(10);
     world.queue(...Array.from({ length: 20 }, first));

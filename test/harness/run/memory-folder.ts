@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 
 /** A file system in memory, where the system has one (Linux). */
 const inMemory = "/dev/shm";
-/** Twice what a run has taken at once. A container may have 64 MiB alone. */
+/** Four times what a run has taken at once (498 MiB). A container may have 64 MiB alone. */
 const neededBytes = 2 * 2 ** 30;
 
 /**

@@ -71,7 +71,7 @@ describe("parseRetryAfter", () => {
     fc.assert(
       fc.property(hostile, (value) => {
         const waitMs = parseRetryAfter(value, nowMs);
-        expect(waitMs === null || (waitMs > 0 && waitMs <= retryAfterMaxMs)).toBe(true);
+        expect(waitMs === null || (waitMs >= 0 && waitMs <= retryAfterMaxMs)).toBe(true);
       }),
     );
   });

@@ -9,6 +9,11 @@ const saturatedIntervalMs = 30 * 60 * 1000;
 const aimedWaitMs = 100;
 /** Part of its distance by which the share of first polls follows the last tick. */
 const firstsSmoothing = 0.1;
+/**
+ * Time for which a source counts as shared after it was. Of an account with one call at a time every call would wait for the end of
+ * the burst that a busy account made in between.
+ */
+const sharedForMs = 10 * 60 * 1000;
 
 /** Fields of a call that its plan reads and writes. */
 export type PlannedCall = {
@@ -42,6 +47,8 @@ export class PollRate {
   #firstsShare = 0;
   #firstsSinceTick = 0;
   #tickedAtMs: number | null = null;
+  /** Time of the last poll for which several accounts had calls of the source. */
+  #sharedAtMs = -Infinity;
 
   constructor({ maxPollsPerSecond, intervalMinMs }: { readonly maxPollsPerSecond: number; readonly intervalMinMs: number }) {
     this.#maxPollsPerSecond = maxPollsPerSecond;
@@ -68,8 +75,12 @@ export class PollRate {
     return isAloneHere && (this.#remoteCalls === 0 || this.#remoteSoleAccountId === accountId);
   }
 
-  /** Whether several accounts have calls of the source, at any instance. */
-  get isShared(): boolean {
+  /** Whether several accounts have calls of the source, at any instance, or had some lately. */
+  #isSharedAt(nowMs: number): boolean {
+    return nowMs - this.#sharedAtMs < sharedForMs || this.#isShared;
+  }
+
+  get #isShared(): boolean {
     if (this.calls === 0) return this.#remoteCalls > 0 && this.#remoteSoleAccountId === null;
     return this.soleAccountId === null || !this.isAlone(this.soleAccountId);
   }
@@ -154,16 +165,17 @@ export class PollRate {
 
   /** Returns the time until the next poll may start; 0 if it may start now, `Infinity` without a grant. */
   waitMs(nowMs: number): number {
-    return Math.max(0, this.#throttle.untilMs - nowMs, this.#rate.waitMs(nowMs, this));
+    return Math.max(0, this.#throttle.untilMs - nowMs, this.#rate.waitMs(nowMs, { isShared: this.#isSharedAt(nowMs) }));
   }
 
   mayPollFirst(nowMs: number): boolean {
-    return this.#firstsRate.waitMs(nowMs, this) === 0;
+    return this.#firstsRate.waitMs(nowMs, { isShared: this.#isSharedAt(nowMs) }) === 0;
   }
 
   /** Records a poll. A first poll counts against the half of first polls only while repeats are due. */
   record(nowMs: number, { isFirstPoll, areRepeatsDue = false }: { readonly isFirstPoll: boolean; readonly areRepeatsDue?: boolean }): void {
     this.#rate.record(nowMs);
+    if (this.#isShared) this.#sharedAtMs = nowMs;
     if (!isFirstPoll) return;
     if (areRepeatsDue) this.#firstsRate.record(nowMs);
     this.#firstsSinceTick += 1;

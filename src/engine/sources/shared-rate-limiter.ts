@@ -3,9 +3,8 @@ import { slackRatio, SlidingWindowLimiter } from "./sliding-window-limiter.ts";
 /**
  * Limits polls as `SlidingWindowLimiter` does, and leaves the accounts that share a rate no long gap. A burst of one account
  * would use up the whole second, and a call of another one would wait for its end. So half of the polls of a second may go at
- * once, and the other half are spread evenly: with a rate of 200 the next poll is at most 11 ms away. A burst that an account
- * made while it was alone still counts, so the first call of a second account may wait for its end. Times are monotonic
- * milliseconds.
+ * once, and the other half are spread evenly: with a rate of 200 the next poll is at most 11 ms away. A burst of an account that was
+ * alone still counts, so the first call of a second account may wait for its end. Times are monotonic milliseconds.
  */
 export class SharedRateLimiter {
   readonly #all: SlidingWindowLimiter;

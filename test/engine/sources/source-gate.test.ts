@@ -48,6 +48,16 @@ class GateWorld {
     return taken;
   }
 
+  /** Polls everything that may go now; returns how many polls that were. */
+  pollQueued(): number {
+    let polls = 0;
+    for (let entry = this.gate.next(); entry !== null; entry = this.gate.next()) {
+      this.gate.record(entry, fine);
+      polls += 1;
+    }
+    return polls;
+  }
+
   /** Polls one call of its own, now. */
   poll(observation: Observation): string {
     const entry = first();
@@ -124,6 +134,32 @@ describe("the rate", () => {
         expect(waitedMs).toBeLessThan(90);
       }
     }
+  });
+
+  test("nor does the next call of an account that had one just now wait for the burst of another", async () => {
+    const world = new GateWorld(200);
+    world.gate.rate.changeLoad("other", 0, 1);
+    world.gate.rate.changeLoad("victim", 0, 1);
+    world.queue(queuedPoll({ accountId: "victim", isFirstPoll: true }));
+    world.pollQueued();
+    world.gate.rate.changeLoad("victim", 0, -1);
+    await world.clock.advance(60_000);
+    world.queue(...Array.from({ length: 300 }, () => queuedPoll({ accountId: "other", isFirstPoll: true })));
+    expect(world.pollQueued()).toBe(101);
+    world.gate.rate.changeLoad("victim", 0, 1);
+    world.queue(queuedPoll({ accountId: "victim", isFirstPoll: true }));
+    expect(world.gate.waitMs).toBeLessThan(15);
+  });
+
+  test("an account that has been alone for ten minutes has the whole second at once", async () => {
+    const world = new GateWorld(200);
+    for (const account of ["other", "victim"]) world.gate.rate.changeLoad(account, 0, 1);
+    world.queue(queuedPoll({ accountId: "victim", isFirstPoll: true }));
+    world.pollQueued();
+    world.gate.rate.changeLoad("victim", 0, -1);
+    await world.clock.advance(600_000);
+    world.queue(...Array.from({ length: 300 }, () => queuedPoll({ accountId: "other", isFirstPoll: true })));
+    expect(world.pollQueued()).toBe(200);
   });
 
   test("first polls alone have the whole rate", () => {

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import pg from "pg";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { BatchQueue } from "../../../src/adapters/postgres/connection/batch-queue.ts";
@@ -65,29 +66,130 @@ const times = (count: number, name: string) => Array.from({ length: count }, () 
 const timeout = () => new StatementTimeoutError("canceling statement due to lock timeout");
 
 describe("turns of accounts", () => {
-  test.each(["b:one", "b:batch*1000"])("%s beside eight batches of 1,000 is in the next batch", async (other) => {
+  test.each(["b:one", "b:batch*1000"])("%s does not wait for eight batches of 1,000", async (other) => {
     const world = new ScriptedQueue();
     world.push(...times(8, "a:many*1000"));
     const first = await world.batch();
     world.push(other);
+    const beside = await world.batch();
+    expect(beside.names).toEqual([other]);
     first.commit();
-    expect((await world.batch()).names).toEqual([other]);
+    beside.commit();
+    expect((await world.batch()).names).toEqual(["a:many*1000"]);
   });
 
-  test("an item of the same turn is in the second batch", async () => {
+  test("an item of the same turn runs beside the first", async () => {
     const world = new ScriptedQueue();
     world.push(...times(8, "a:many*1000"), "b:one");
-    (await world.batch()).commit();
+    await world.batch();
     expect((await world.batch()).names).toEqual(["b:one"]);
   });
 
-  test("items of one account keep their order", async () => {
+  test("beside two large batches none runs, and beside a small one none", async () => {
     const world = new ScriptedQueue();
-    world.push("a:1*900", "a:2*900", "a:3", "b:1");
+    world.push("a:many*1000", "b:many*1000", "c:one");
+    const [large, , small] = [await world.batch(), await world.batch(), world.batch()];
+    world.push("d:one");
+    expect(world.hasBatch).toBe(false);
+    large.commit();
+    expect((await small).names).toEqual(["c:one", "d:one"]);
+    world.push("e:one");
+    await new Promise(setImmediate);
+    expect(world.hasBatch).toBe(false);
+  });
+
+  test("an account waits for its own large batch, also while its items are tried one by one", async () => {
+    const world = new ScriptedQueue();
+    world.push("a:1*900", "a:2*90");
+    const large = await world.batch();
+    world.push("a:3", "b:1");
+    const beside = await world.batch();
+    expect([large.names, beside.names]).toEqual([["a:1*900", "a:2*90"], ["b:1"]]);
+    large.fail(new Error("one of them is faulty"));
+    const first = await world.batch();
+    beside.commit();
+    first.commit();
+    const second = await world.batch();
+    expect([first.names, second.names, world.hasBatch]).toEqual([["a:1*900"], ["a:2*90"], false]);
+    second.commit();
+    (await world.batch()).commit();
+    await world.queue.close();
+    expect(world.answers).toEqual(["b:1", "a:1*900", "a:2*90", "a:3"]);
+  });
+
+  test("a large batch that timed out leaves its account isolated", async () => {
+    const world = new ScriptedQueue();
+    world.push("a:1*900", "a:2*90");
+    (await world.batch()).fail(timeout());
+    const alone = await world.batch();
+    world.push("a:3");
+    await new Promise(setImmediate);
+    expect([alone.names, world.hasBatch]).toEqual([["a:1*900"], false]);
+    alone.commit();
     (await world.batch()).commit();
     (await world.batch()).commit();
     await world.queue.close();
-    expect(world.answers).toEqual(["a:1*900", "b:1", "a:2*900", "a:3"]);
+    expect(world.answers).toEqual(["a:1*900", "a:2*90", "a:3"]);
+  });
+
+  test("an item waits for one of its key, whichever account it belongs to", async () => {
+    const world = new ScriptedQueue({ keyOf: ({ name }) => name.split(":")[1] ?? "" });
+    world.push("a:1*1000");
+    const large = await world.batch();
+    world.push("b:1*1000");
+    await new Promise(setImmediate);
+    expect(world.hasBatch).toBe(false);
+    large.commit();
+    expect((await world.batch()).names).toEqual(["b:1*1000"]);
+  });
+
+  test("items of one account keep their order", async () => {
+    const world = new ScriptedQueue({ batchLimit: 220 });
+    world.push("a:1*200", "a:2*200", "a:3", "b:1");
+    (await world.batch()).commit();
+    (await world.batch()).commit();
+    await world.queue.close();
+    expect(world.answers).toEqual(["a:1*200", "b:1", "a:2*200", "a:3"]);
+  });
+
+  test("whatever fails or times out, an account has one batch at a time, its items are settled in their order, and none is left", async () => {
+    const item = fc.record({
+      account: fc.constantFrom("a", "b", "c"),
+      rows: fc.constantFrom(1, 200, 400, 1000),
+      fate: fc.constantFrom("fine", "fine", "fine", "faulty", "slow"),
+      pauses: fc.nat(3),
+      lasts: fc.nat(3),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(item, { maxLength: 20 }), async (drawn) => {
+        const items = drawn.map((one, name) => ({ ...one, name }));
+        const [running, settled] = [new Map<string, number>(), new Map<string, number[]>()];
+        let overlaps = 0;
+        const queue = new BatchQueue<(typeof items)[number], number>({
+          run: async (batch) => {
+            const accounts = new Set(batch.map(({ account }) => account));
+            for (const account of accounts) running.set(account, (running.get(account) ?? 0) + 1);
+            overlaps += [...accounts].filter((account) => running.get(account) !== 1).length;
+            for (let turns = batch[0]?.lasts ?? 0; turns >= 0; turns--) await new Promise(setImmediate);
+            for (const account of accounts) running.set(account, (running.get(account) ?? 0) - 1);
+            if (batch.some(({ fate }) => fate === "slow")) throw timeout();
+            if (batch.some(({ fate }) => fate === "faulty")) throw new Error("one of them is faulty");
+            return batch.map(({ name }) => name);
+          },
+          flow: { flowOf: ({ account }) => account, costOf: ({ rows }) => rows, isRefusable: false },
+          batchLimit: 1000,
+          queueLimit: 64_000,
+        });
+        for (const one of items) {
+          const note = () => settled.set(one.account, [...(settled.get(one.account) ?? []), one.name]);
+          queue.push(one).then(note, note);
+          for (let turns = one.pauses; turns > 0; turns--) await new Promise(setImmediate);
+        }
+        await queue.close();
+        for (const [account, names] of settled) expect(names).toEqual(items.filter((one) => one.account === account).map(({ name }) => name));
+        expect([[...settled.values()].flat().length, overlaps]).toEqual([items.length, 0]);
+      }),
+    );
   });
 
   test("a batch has at most one item of a key", async () => {
@@ -104,13 +206,14 @@ describe("turns of accounts", () => {
   test("an account pays for what was written for it in the batch of another", async () => {
     const flow = { flowOf: ({ account }: Item) => account, costOf: ({ rows }: Item) => rows, isRefusable: false };
     const world = new ScriptedQueue({
-      flow: { ...flow, chargeWritten: (name, charge) => (name === "a:1*1000" ? charge("b", 2) : undefined) },
+      flow: { ...flow, chargeWritten: (name, charge) => (name === "a:1*200" ? charge("b", 2) : undefined) },
+      batchLimit: 200,
     });
-    world.push("a:1*1000");
+    world.push("a:1*200");
     const first = await world.batch();
-    world.push("b:1*1000", "c:1*1000");
+    world.push("b:1*200", "c:1*200");
     first.commit();
-    expect((await world.batch()).names).toEqual(["c:1*1000"]);
+    expect((await world.batch()).names).toEqual(["c:1*200"]);
   });
 
   test("an account that uses its part is refused, another is not", async () => {

@@ -9,7 +9,7 @@ export type BatchQueueOptions<In, Out> = {
   readonly run: (items: readonly In[], deadlineMs: number) => Promise<readonly Out[]>;
   /** Flow and cost of an item. */
   readonly flow: OperationFlow<readonly [In], Out>;
-  /** Key of an item; a batch has at most one item of each key. */
+  /** Key of an item; of each key at most one item runs at a time. */
   readonly keyOf?: (item: In) => string;
   /** Maximum cost of a batch; a single item that costs more is a batch by itself. */
   readonly batchLimit: number;
@@ -27,6 +27,13 @@ type Waiting<In, Out> = {
   readonly resolve: (value: Out) => void;
   readonly reject: (error: unknown) => void;
 };
+/** Items that run together. */
+type Batch<In, Out> = {
+  readonly items: readonly Waiting<In, Out>[];
+  readonly flows: ReadonlySet<string>;
+  readonly keys: ReadonlySet<string>;
+  readonly isLarge: boolean;
+};
 type Isolated<In, Out> = { readonly flow: string; readonly items: readonly Waiting<In, Out>[] };
 
 /** Items that wait longer are rejected: a request has 10 s, and the batch needs a part of them. */
@@ -34,11 +41,15 @@ const waitLimitMs = 5000;
 const answerWithinMs = 8500;
 /** Maximum number of items that run alone at the same time, so that they leave connections to the rest of the service. */
 const isolatedLimit = 4;
+/** Cost from which a batch takes so long that other accounts do not wait for it. */
+const largeCost = 250;
+/** Maximum number of batches that run at the same time. */
+const batchesAtOnce = 2;
 
 /**
  * Group commit: items that arrive while a batch is running form the next batch. Accounts take turns, weighted by cost, and
- * an account's items keep their order. If a batch fails although the database is available, its items are run one by one,
- * so that a faulty item fails alone.
+ * an account's items keep their order. Beside a large batch one more may run, of other accounts: those in the large one are
+ * paused. If a batch fails although the database is available, its items are run one by one, so that a faulty item fails alone.
  *
  * A batch that timed out wrote nothing. Its items are tried alone, those of one account one after the other, and beside
  * the batches of other accounts, because the item that caused the timeout may time out again. An account is isolated in
@@ -48,9 +59,10 @@ export class BatchQueue<In, Out> {
   readonly #options: BatchQueueOptions<In, Out>;
   readonly #capacity: FairCapacity;
   readonly #waiting = new FairQueue<Waiting<In, Out>>();
-  #running: Promise<void> | null = null;
+  readonly #runs = new Map<Promise<unknown>, Batch<In, Out>>();
   /** Accounts whose items are to run alone. Their flows are paused. */
   #isolated: readonly Isolated<In, Out>[] = [];
+  readonly #isolatedFlows = new Set<string>();
   readonly #isolatedRuns = new Set<Promise<void>>();
   #closed = false;
 
@@ -68,7 +80,7 @@ export class BatchQueue<In, Out> {
     return new Promise((resolve, reject) => {
       this.#waiting.add(flow, { item, flow, cost, sinceMs: performance.now(), resolve, reject }, cost);
       // Items pushed in the same turn of the event loop join the batch.
-      if (this.#running === null) setImmediate(() => this.#start());
+      if (this.#mayStart) setImmediate(() => this.#start());
     });
   }
 
@@ -76,29 +88,35 @@ export class BatchQueue<In, Out> {
   async close(): Promise<void> {
     this.#closed = true;
     this.#start();
-    while (this.#running !== null || this.#isolatedRuns.size > 0) await Promise.all([this.#running, ...this.#isolatedRuns]);
+    while (this.#runs.size > 0 || this.#isolatedRuns.size > 0) await Promise.all([...this.#runs.keys(), ...this.#isolatedRuns]);
+  }
+
+  get #mayStart(): boolean {
+    return this.#runs.size < batchesAtOnce && [...this.#runs.values()].every(({ isLarge }) => isLarge);
   }
 
   #start(): void {
-    if (this.#running !== null || this.#waiting.peek() === null) return;
-    this.#running = this.#runAll().finally(() => {
-      this.#running = null;
-      // Items may have arrived after the last check.
-      this.#start();
-    });
+    while (this.#mayStart) {
+      const batch = this.#next();
+      if (batch.items.length === 0) return;
+      if (batch.isLarge) for (const flow of batch.flows) this.#waiting.pause(flow);
+      const run = this.#runBatch(batch.items).finally(() => {
+        this.#runs.delete(run);
+        if (batch.isLarge) for (const flow of batch.flows) if (!this.#isolatedFlows.has(flow)) this.#waiting.resume(flow);
+        this.#start();
+      });
+      this.#runs.set(run, batch);
+    }
   }
 
-  async #runAll(): Promise<void> {
-    for (let batch = this.#next(); batch.length > 0; batch = this.#next()) await this.#runBatch(batch);
-  }
-
-  #next(): readonly Waiting<In, Out>[] {
+  #next(): Batch<In, Out> {
     const { keyOf, batchLimit, batchSize = Infinity } = this.#options;
     const nowMs = performance.now();
-    const batch: Waiting<In, Out>[] = [];
+    const items: Waiting<In, Out>[] = [];
     const keys = new Set<string>();
+    const running = [...this.#runs.values()];
     let cost = 0;
-    for (let next = this.#waiting.peek(); next !== null && batch.length < batchSize; next = this.#waiting.peek()) {
+    for (let next = this.#waiting.peek(); next !== null && items.length < batchSize; next = this.#waiting.peek()) {
       const waiting = next.item;
       if (nowMs - waiting.sinceMs > waitLimitMs) {
         this.#waiting.remove(next);
@@ -107,14 +125,15 @@ export class BatchQueue<In, Out> {
         continue;
       }
       const key = keyOf?.(waiting.item);
+      if (items.length > 0 && cost + next.cost > batchLimit) break;
+      if (key !== undefined && (keys.has(key) || running.some((batch) => batch.keys.has(key)))) break;
       cost += next.cost;
-      if (batch.length > 0 && (cost > batchLimit || (key !== undefined && keys.has(key)))) break;
       if (key !== undefined) keys.add(key);
       this.#waiting.take();
       this.#release(waiting);
-      batch.push(waiting);
+      items.push(waiting);
     }
-    return batch;
+    return { items, flows: new Set(items.map(({ flow }) => flow)), keys, isLarge: cost >= largeCost };
   }
 
   /** Returns the capacity of an item that has left the queue. */
@@ -150,7 +169,10 @@ export class BatchQueue<In, Out> {
 
   #isolate(batch: readonly Waiting<In, Out>[]): void {
     const flows = [...Map.groupBy(batch, ({ flow }) => flow)].map(([flow, items]) => ({ flow, items }));
-    for (const { flow } of flows) this.#waiting.pause(flow);
+    for (const { flow } of flows) {
+      this.#isolatedFlows.add(flow);
+      this.#waiting.pause(flow);
+    }
     // An account with few items does not wait for one with many.
     this.#isolated = [...this.#isolated, ...flows].toSorted((a, b) => a.items.length - b.items.length);
     while (this.#isolated.length > 0 && this.#isolatedRuns.size < isolatedLimit) {
@@ -170,6 +192,7 @@ export class BatchQueue<In, Out> {
         if (waiting === null) break;
         isIsolated = await this.#runAlone(waiting);
       }
+      this.#isolatedFlows.delete(flow);
       this.#waiting.resume(flow);
       this.#start();
     }

@@ -186,7 +186,8 @@ describe("turns of accounts", () => {
           for (let turns = one.pauses; turns > 0; turns--) await new Promise(setImmediate);
         }
         await queue.close();
-        for (const [account, names] of settled) expect(names).toEqual(items.filter((one) => one.account === account).map(({ name }) => name));
+        for (const [account, names] of settled)
+          expect(names).toEqual(items.filter((one) => one.account === account).map(({ name }) => name));
         expect([[...settled.values()].flat().length, overlaps]).toEqual([items.length, 0]);
       }),
     );

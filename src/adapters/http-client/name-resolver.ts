@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { LRUCache } from "lru-cache";
 import { DnsFailure, dnsFailureOf } from "./dns-failure.ts";
-import { FairSlots, SlotsFull } from "./fair-slots.ts";
+import { FairSlots, SlotsFull } from "../fair-slots.ts";
 import { gatherAddresses } from "./gathered-addresses.ts";
 import { NameServers } from "./name-servers.ts";
 import type { AddressRecord, NameServersOptions } from "./name-servers.ts";

@@ -1,4 +1,6 @@
 import type { ServiceStore } from "../../ports/stores/service-store.ts";
+import { operationFlows } from "../sql/operation-flows.ts";
+import type { OperationFlow } from "../sql/operation-flows.ts";
 import * as shared from "../sql/operations.ts";
 import { viewReads } from "../sql/reading/views.ts";
 import type { Queries } from "./connection/queries.ts";
@@ -98,13 +100,13 @@ const composites = {
   ...retention.composites,
 } satisfies Operations<[Database]>;
 
-/** Binds every operation to the connection or the transaction that it runs on. */
+/** Binds every operation to the connection or the transaction that it runs on, in its flow. */
 export function bindOperations(db: Database): SingleOperations {
   return {
-    ...bind<[Queries], typeof reads>(reads, (run) => run(db)),
-    ...bind<[Transaction], typeof writes>(writes, (run) => db.transaction(run)),
-    ...bind<[Transaction, number], typeof ownerWrites>(ownerWrites, (run) => db.ownerTransaction(run)),
-    ...bind<[Database], typeof composites>(composites, (run) => run(db)),
+    ...bind<[Queries], typeof reads>(reads, db, (of, run) => run(of)),
+    ...bind<[Transaction], typeof writes>(writes, db, (of, run) => of.transaction(run)),
+    ...bind<[Transaction, number], typeof ownerWrites>(ownerWrites, db, (of, run) => of.ownerTransaction(run)),
+    ...bind<[Database], typeof composites>(composites, db, (of, run) => run(of)),
   };
 }
 
@@ -117,11 +119,13 @@ type Bound<Scope extends readonly unknown[], Unbound> = {
 
 function bind<Scope extends readonly unknown[], Unbound extends Readonly<Record<string, (...args: never) => Promise<unknown>>>>(
   operations: Unbound,
-  within: (run: (...scope: Scope) => Promise<unknown>) => Promise<unknown>,
+  db: Database,
+  within: (of: Database, run: (...scope: Scope) => Promise<unknown>) => Promise<unknown>,
 ): Bound<Scope, Unbound> {
   const bound = Object.entries(operations).map(([name, operation]) => {
     const run = operation as (...args: readonly unknown[]) => Promise<unknown>;
-    return [name, (...args: readonly unknown[]) => within((...scope) => run(...scope, ...args))];
+    const { flowOf } = operationFlows[name as keyof SingleOperations] as unknown as OperationFlow;
+    return [name, (...args: readonly unknown[]) => within(db.of(flowOf(...args)), (...scope) => run(...scope, ...args))];
   });
   return Object.fromEntries(bound) as Bound<Scope, Unbound>;
 }

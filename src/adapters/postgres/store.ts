@@ -37,34 +37,36 @@ const portionLimit = 2;
  * batched kind that wait; an account whose requests exceed its part is rejected with `StoreOverloadedError`.
  */
 export function createPostgresStore(db: Database, queueLimit = defaultQueueLimit): ServiceStore {
+  const [forCommits, forAttempts, forSuccesses] = [db.of("*commits"), db.of("*attempts"), db.of("*successes")];
+  const [forRegistrations, forClaimed] = [db.of("*registrations"), db.of("*claimed")];
   const commits = new BatchQueue<CallCommit, CallCommitResult>({
-    run: (items, deadlineMs) => db.ownerTransaction((tx, token) => commitCalls(tx, token, items), deadlineMs),
+    run: (items, deadlineMs) => forCommits.ownerTransaction((tx, token) => commitCalls(tx, token, items), deadlineMs),
     flow: operationFlows.commitCall,
     keyOf: ({ callId }) => callId,
     batchLimit,
     queueLimit,
   });
   const attempts = new BatchQueue<AttemptRecord, AttemptRecorded>({
-    run: (items, deadlineMs) => db.transaction((tx) => recordAttempts(tx, items), deadlineMs),
+    run: (items, deadlineMs) => forAttempts.transaction((tx) => recordAttempts(tx, items), deadlineMs),
     flow: operationFlows.recordAttempt,
     batchLimit,
     queueLimit,
   });
   const { flowOf, costOf, isRefusable } = operationFlows.recordAttempt;
   const successes = new BatchQueue<PlainSuccess, AttemptRecorded | null>({
-    run: (items, deadlineMs) => db.transaction((tx) => recordPlainSuccesses(tx, items), deadlineMs),
+    run: (items, deadlineMs) => forSuccesses.transaction((tx) => recordPlainSuccesses(tx, items), deadlineMs),
     flow: { flowOf: ({ record }) => flowOf(record), costOf: ({ record }) => costOf(record), isRefusable },
     batchLimit,
     queueLimit,
   });
   const registrations = new BatchQueue<readonly WatchDraft[], readonly RegisterWatchResult[]>({
-    run: (requests, deadlineMs) => registerAll(db, requests, deadlineMs),
+    run: (requests, deadlineMs) => registerAll(forRegistrations, requests, deadlineMs),
     flow: operationFlows.registerWatches,
     batchLimit: 1000,
     queueLimit,
   });
   const claimed = new BatchQueue<ClaimedWork, PromiseSettledResult<ClaimedRun<unknown>>>({
-    run: (items, deadlineMs) => Promise.allSettled(items.map(({ work }) => withRegisteredInstance(db, deadlineMs, work))),
+    run: (items, deadlineMs) => Promise.allSettled(items.map(({ work }) => withRegisteredInstance(forClaimed, deadlineMs, work))),
     flow: { flowOf: ({ accountId }) => accountId, costOf: ({ cost }) => cost, isRefusable: true },
     batchLimit: Infinity,
     batchSize: claimedLimit,

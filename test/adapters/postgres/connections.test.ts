@@ -156,6 +156,24 @@ describe("an instance that is frozen inside a transaction", () => {
   });
 });
 
+describe("connections", () => {
+  it("are left to other accounts by one with hundreds of reads that take long", async () => {
+    await world.watch("OUT-1");
+    const { id: accountId } = await world.account();
+    const { id: otherId } = await world.account("other");
+    await outside.query("begin; lock table events in access exclusive mode");
+    const reads = Promise.allSettled(
+      Array.from({ length: 300 }, () => instance.store.listRecentEvents({ accountId, limit: 10, types: null, orTerminal: false })),
+    );
+    // All that get a connection wait for the table then.
+    for (let looks = 0; looks < 20; looks++) await waitingProcess();
+    expect(await instance.store.listEndpoints({ accountId: otherId, limit: 10, cursor: null })).toMatchObject({ data: [] });
+    expect(await new StoreWorld(instance.store).register("OUT-2", { accountId: otherId })).toMatchObject({ kind: "created" });
+    await outside.query("rollback");
+    expect(new Set((await reads).map(({ status }) => status))).toEqual(new Set(["fulfilled"]));
+  });
+});
+
 describe("the queue of a hot operation", () => {
   it("is bounded", async () => {
     const store = createPostgresStore(instance.db, 6);

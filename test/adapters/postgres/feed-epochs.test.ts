@@ -37,8 +37,11 @@ const insertEvent = `insert into events (feed_order, id, account_id, type, termi
 
 const name = () => new URL(database.url).pathname.slice(1);
 const asAdmin = (sql: string) => asAdministrator(inject("postgresUrl"), sql);
-const disconnect = (databaseName: string) =>
-  asAdmin(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${databaseName}'`);
+/** Ends every connection to a database, and resolves when the instance has noticed. */
+async function disconnect(databaseName: string): Promise<void> {
+  await asAdmin(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '${databaseName}'`);
+  await new Promise(setImmediate);
+}
 
 test("an instance that reconnects to a restored database refuses cursors past what was restored", async () => {
   const world = new StoreWorld(instance.store);

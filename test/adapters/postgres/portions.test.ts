@@ -33,7 +33,7 @@ test("portions of many calls leave connections to other work, and marks take tur
     const sweeps = [sweep("own sweep", (await world.account()).id), sweep("other's sweep", other.id)];
     // With a connection for each portion this one would wait until they are given up.
     expect((await world.watch("OUT-other", { accountId: other.id })).kind).toBe("created");
-    expect(ended).toEqual([]);
+    expect(ended).not.toContain("portion");
     await holder.query("rollback");
     expect((await portions).map(({ call }) => call?.isUnfinished)).toEqual(Array.from({ length: calls }, () => true));
     await Promise.all(sweeps);

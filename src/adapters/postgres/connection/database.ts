@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { defaultMarkSizes } from "../../sql/marks/mark-rows.ts";
 import type { DeliveryPolicy, MarkSizes } from "../../../domain/deliveries/retry-policy.ts";
-import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
-import { messageOf } from "../../../domain/error-text.ts";
+import { InstanceFencedError, StoreUnavailableError } from "../../../domain/errors.ts";
+import { sharedFlows } from "../../sql/operation-flows.ts";
 import type { ChangeKind } from "../../sql/queries.ts";
 import type { Row } from "../../sql/rows.ts";
 import { afterLastTry, isConnectionError, isTransient, toStoreError } from "./failures.ts";
 import type { InFlightLimits, InstanceIdentity, Queries, Value } from "./queries.ts";
-import { waitAtMost } from "../../wait-at-most.ts";
-import { beginEpoch, readOrigin } from "./feed-epochs.ts";
-import { breakOf, connectClient, connectTimeoutMs, createPool, statementOf, timeoutBy } from "./session.ts";
+import { Connections } from "./connections.ts";
+import { breakOf, statementOf, timeoutBy } from "./session.ts";
 import { Transaction } from "./transaction.ts";
 import type pg from "pg";
 
@@ -39,49 +38,43 @@ export type DatabaseOptions = {
 /** Every operation settles within this time, so that a request can still be answered within its 10 s. */
 const answerWithinMs = 8500;
 const maxTries = 5;
-/** A connection that the server does not close in this time is left to it. */
-const closeWithinMs = 1000;
 const retryMinMs = 5;
-/** Maximum number of operations that wait for a connection. */
-const waitingLimit = 10_000;
 
-/** The connection pool: bounded, with a deadline for every wait and durable commits on every connection. */
+/** What a database shares with those of other flows. */
+type Shared = { readonly connections: Connections; rejoining: Promise<void> | null };
+
+/** The database on a bounded number of connections, with a deadline for every wait and durable commits on every connection. */
 export class Database implements Queries {
-  readonly #policy: DeliveryPolicy | null;
+  readonly #options: DatabaseOptions;
+  readonly #shared: Shared;
+  readonly #flow: string;
   readonly owner: InstanceIdentity;
   readonly limits: InFlightLimits;
   readonly feedLingerMs: number;
-  readonly #connectionString: string;
-  readonly #pool: pg.Pool;
-  readonly #beside = new Set<pg.Client>();
-  readonly #onChanged: (kinds: ReadonlySet<ChangeKind>) => void;
-  readonly #onCommitted: (durationMs: number) => void;
-  readonly #onUnavailable: () => void;
-  /** Origin of the database as of the newest connection that was checked. */
-  #origin: string | null = null;
-  #closed: Promise<void> | null = null;
-  #rejoining: Promise<void> | null = null;
 
-  constructor(options: DatabaseOptions) {
-    this.#policy = options.policy;
+  /** `shared` and `flow` are for `of`. */
+  constructor(options: DatabaseOptions, shared: Shared | null = null, flow: string = sharedFlows.instance) {
+    this.#options = options;
+    this.#shared = shared ?? { connections: new Connections(options.connectionString, options.poolSize ?? 10), rejoining: null };
+    this.#flow = flow;
     this.owner = options.owner;
     this.limits = options.limits ?? { endpointMaxInFlight: 32, hostMaxInFlight: 64 };
     this.feedLingerMs = options.feedLingerMs ?? 1000;
-    this.#onChanged = options.onChanged ?? (() => undefined);
-    this.#onCommitted = options.onCommitted ?? (() => undefined);
-    this.#onUnavailable = options.onUnavailable ?? (() => undefined);
-    this.#connectionString = options.connectionString;
-    this.#pool = createPool(options.connectionString, options.poolSize ?? 10, (client) => this.#checkOrigin(client));
+  }
+
+  /** Returns the same database for one flow, an account or a kind of work: flows that wait for a connection take turns. */
+  of(flow: string): Database {
+    return flow === this.#flow ? this : new Database(this.#options, this.#shared, flow);
   }
 
   get policy(): DeliveryPolicy {
-    if (this.#policy === null) throw new Error("administration delivers nothing");
-    return this.#policy;
+    if (this.#options.policy === null) throw new Error("administration delivers nothing");
+    return this.#options.policy;
   }
 
   /** Sizes of work on many rows, which administration carries out too. */
   get markSizes(): MarkSizes {
-    return this.#policy?.marks ?? defaultMarkSizes;
+    return this.#options.policy?.marks ?? defaultMarkSizes;
   }
 
   async all(sql: string, ...values: readonly Value[]): Promise<Row[]> {
@@ -122,70 +115,41 @@ export class Database implements Queries {
   /** Obtains a new token for this instance. Concurrent calls share one run. */
   rejoin(): Promise<void> {
     if (this.owner.rejoin === undefined) return Promise.reject(new InstanceFencedError());
-    this.#rejoining ??= this.owner.rejoin().finally(() => {
-      this.#rejoining = null;
+    this.#shared.rejoining ??= this.owner.rejoin().finally(() => {
+      this.#shared.rejoining = null;
     });
-    return this.#rejoining;
+    return this.#shared.rejoining;
   }
 
   /** Waits for running operations, then closes every connection. May be called twice. */
   close(): Promise<void> {
-    return (this.#closed ??= Promise.all([this.#pool.end(), ...[...this.#beside].map((client) => this.closeBeside(client))]).then(
-      () => undefined,
-    ));
+    return this.#shared.connections.close();
   }
 
   /** Begins an epoch of the feed, at the start of an instance. */
-  async beginEpoch(): Promise<void> {
-    const client = await this.#connect();
-    try {
-      await beginEpoch(client, await readOrigin(client, connectTimeoutMs), "start");
-      client.release();
-    } catch (error) {
-      client.release(true);
-      throw toStoreError(error);
-    }
+  beginEpoch(): Promise<void> {
+    return this.#shared.connections.beginEpoch();
   }
 
   /** Opens a connection outside the pool, for a transaction of many calls. */
-  async connectBeside(applicationName: string): Promise<pg.Client> {
-    if (this.#closed !== null) throw new StoreUnavailableError("the store is closed");
-    try {
-      const client = await connectClient(this.#connectionString, applicationName);
-      this.#beside.add(client);
-      if (this.#closed !== null) await this.closeBeside(client);
-      return client;
-    } catch (error) {
-      throw new StoreUnavailableError(`the database cannot be reached: ${messageOf(error)}`, { cause: error });
-    }
+  connectBeside(applicationName: string): Promise<pg.Client> {
+    return this.#shared.connections.connectBeside(applicationName);
   }
 
-  async closeBeside(client: pg.Client): Promise<void> {
-    this.#beside.delete(client);
-    await waitAtMost(closeWithinMs, client.end());
-  }
-
-  /**
-   * Begins an epoch of the feed if the database is another one than that of the current epoch. No event is written on a
-   * connection before this check.
-   */
-  async #checkOrigin(client: pg.ClientBase): Promise<void> {
-    const origin = await readOrigin(client, connectTimeoutMs);
-    if (origin === this.#origin) return;
-    await beginEpoch(client, origin, "origin");
-    this.#origin = origin;
+  closeBeside(client: pg.Client): Promise<void> {
+    return this.#shared.connections.closeBeside(client);
   }
 
   #single(sql: string, values: readonly Value[]): Promise<pg.QueryResult<Row>> {
     const deadlineMs = performance.now() + answerWithinMs;
     return this.#answer(async () => {
-      const client = await this.#connect();
+      const { client, release } = await this.#shared.connections.acquire(this.#flow);
       try {
         const result = await client.query<Row>({ ...statementOf(sql, values), ...timeoutBy(deadlineMs) });
-        client.release();
+        release();
         return result;
       } catch (error) {
-        client.release(isConnectionError(error));
+        release(isConnectionError(error));
         throw toStoreError(error);
       }
     }, deadlineMs);
@@ -195,7 +159,7 @@ export class Database implements Queries {
     try {
       return await this.#runWithRetries(run, deadlineMs);
     } catch (error) {
-      if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) this.#onUnavailable();
+      if (error instanceof StoreUnavailableError && !(error instanceof InstanceFencedError)) this.#options.onUnavailable?.();
       throw error;
     }
   }
@@ -214,31 +178,21 @@ export class Database implements Queries {
   }
 
   async #transactOnce<T>(work: (tx: Transaction) => Promise<T>, deadlineMs: number): Promise<T> {
-    const client = await this.#connect();
+    const { client, release } = await this.#shared.connections.acquire(this.#flow);
     const tx = new Transaction(client, this, deadlineMs);
     try {
       const [, value] = await Promise.all([tx.begin(), work(tx)]);
       await tx.commit();
-      client.release();
-      this.#onCommitted(tx.commitMs);
-      if (tx.changed.size > 0) this.#onChanged(tx.changed);
+      release();
+      this.#options.onCommitted?.(tx.commitMs);
+      if (tx.changed.size > 0) this.#options.onChanged?.(tx.changed);
       return value;
     } catch (error) {
       const broke = breakOf(client);
       const cause = broke !== null && isTransient(broke) ? broke : (tx.failure ?? error);
       const broken = isConnectionError(cause) || !(await tx.rollback());
-      client.release(broken);
+      release(broken);
       throw toStoreError(cause);
-    }
-  }
-
-  async #connect(): Promise<pg.PoolClient> {
-    if (this.#closed !== null) throw new StoreUnavailableError("the store is closed");
-    if (this.#pool.waitingCount >= waitingLimit) throw new StoreOverloadedError();
-    try {
-      return await this.#pool.connect();
-    } catch (error) {
-      throw new StoreUnavailableError(`the database cannot be reached: ${messageOf(error)}`, { cause: error });
     }
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { FairSlots, SlotsFull } from "../../../src/adapters/http-client/fair-slots.ts";
+import { FairSlots, SlotsFull } from "../../src/adapters/fair-slots.ts";
 
 /** Work that ends when the test says so. */
 function startWork(slots: FairSlots) {

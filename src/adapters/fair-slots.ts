@@ -1,4 +1,4 @@
-import { FairCapacity } from "../../domain/fair-capacity.ts";
+import { FairCapacity } from "../domain/fair-capacity.ts";
 
 /** Error of a wait for a slot: too many wait already, or the wait took too long. */
 export class SlotsFull extends Error {}

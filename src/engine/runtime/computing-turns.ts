@@ -2,8 +2,10 @@ import { FairQueue } from "../../domain/fair-queue.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Turns } from "../../ports/turns.ts";
 
-/** Items of a request that are computed in one turn. */
-const sliceSize = 100;
+/** Items of a request that are computed in one turn at most. */
+const sliceItems = 25;
+/** Time after which a slice ends earlier: some items cost much, and code that is not compiled yet takes ten times as long. */
+const sliceMs = 2;
 
 /**
  * One computation in each turn of the event loop, accounts in turn. Between two of them the loop takes what has arrived, so
@@ -11,11 +13,11 @@ const sliceSize = 100;
  * are under way.
  */
 export class ComputingTurns implements Turns {
-  readonly #clock: Pick<Clock, "nextTurn">;
+  readonly #clock: Pick<Clock, "nextTurn" | "monotonicMs">;
   readonly #waiting = new FairQueue<() => void>();
   #isScheduled = false;
 
-  constructor(clock: Pick<Clock, "nextTurn">) {
+  constructor(clock: Pick<Clock, "nextTurn" | "monotonicMs">) {
     this.#clock = clock;
   }
 
@@ -31,11 +33,16 @@ export class ComputingTurns implements Turns {
     items: readonly Item[],
     map: (item: Item, index: number) => Result,
   ): Promise<readonly Result[]> {
-    if (items.length <= sliceSize) return items.map(map);
+    if (items.length <= sliceItems) return items.map(map);
     const results: Result[] = [];
-    for (let from = 0; from < items.length; from += sliceSize) {
+    while (results.length < items.length) {
       await this.next(accountId);
-      for (const [offset, item] of items.slice(from, from + sliceSize).entries()) results.push(map(item, from + offset));
+      const endsAtMs = this.#clock.monotonicMs() + sliceMs;
+      const slice = items.slice(results.length, results.length + sliceItems);
+      for (const item of slice) {
+        results.push(map(item, results.length));
+        if (this.#clock.monotonicMs() >= endsAtMs) break;
+      }
     }
     return results;
   }

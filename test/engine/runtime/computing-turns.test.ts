@@ -4,6 +4,11 @@ import { ComputingTurns } from "../../../src/engine/runtime/computing-turns.ts";
 /** A clock whose turns the test takes one by one. */
 class Turned {
   readonly #waiting: (() => void)[] = [];
+  nowMs = 0;
+
+  monotonicMs(): number {
+    return this.nowMs;
+  }
 
   nextTurn(run: () => void): void {
     this.#waiting.push(run);
@@ -33,15 +38,32 @@ describe("slices of a large request", () => {
       await clock.turn();
       inTurns.push(computed - before);
     }
-    expect(inTurns).toEqual(items(80).map(() => 100));
+    expect(inTurns).toEqual(items(320).map(() => 25));
     for (const results of await Promise.all(mapped)) expect(results).toEqual(items(1000));
+  });
+
+  test("end after 2 ms, with at least one item, and go on with the next", async () => {
+    const clock = new Turned();
+    const computed: number[] = [];
+    const mapped = new ComputingTurns(clock).map("acc_1", items(30), (n, index) => {
+      clock.nowMs += n < 10 ? 0.5 : 7;
+      computed.push(n);
+      return index;
+    });
+    const inTurns: number[] = [];
+    for (let before = 0; !clock.isIdle; before = computed.length) {
+      await clock.turn();
+      inTurns.push(computed.length - before);
+    }
+    expect(inTurns).toEqual([4, 4, 3, ...items(19).map(() => 1)]);
+    expect([computed, await mapped]).toEqual([items(30), items(30)]);
   });
 
   test("are taken by accounts in turn", async () => {
     const clock = new Turned();
     const turns = new ComputingTurns(clock);
     const order: string[] = [];
-    const map = (account: string) => turns.map(account, items(300), (n) => n % 100 === 0 && order.push(account));
+    const map = (account: string) => turns.map(account, items(75), (n) => n % 25 === 0 && order.push(account));
     const loud = Array.from({ length: 5 }, () => map("loud"));
     const quiet = map("quiet");
     while (!clock.isIdle) await clock.turn();
@@ -81,6 +103,6 @@ describe("slices of a large request", () => {
 
 test("what fits into one slice is mapped at once", async () => {
   const clock = new Turned();
-  expect(await new ComputingTurns(clock).map("acc_1", items(100), (n) => n + 1)).toEqual(items(100).map((n) => n + 1));
+  expect(await new ComputingTurns(clock).map("acc_1", items(25), (n) => n + 1)).toEqual(items(25).map((n) => n + 1));
   expect(clock.isIdle).toBe(true);
 });

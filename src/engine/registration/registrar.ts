@@ -20,7 +20,7 @@ import type { RegisterWatchResult, RegistrationStore, WatchPatch } from "../../p
 import type { Poller } from "../polling/poller.ts";
 import type { Idempotency } from "../requests/idempotency.ts";
 import { hookOutcomeOf, onlyOf, resultAt, watchOutcomeOf } from "./registration-outcome.ts";
-import type { NewCalls, ParsedRequest, WatchDrafts } from "./watch-drafts.ts";
+import type { DraftedTogether, ParsedRequest, WatchDrafts } from "./watch-drafts.ts";
 import { publishCreation } from "./watch-publication.ts";
 import type { WatchPublication } from "./watch-publication.ts";
 
@@ -76,9 +76,9 @@ export class Registrar implements Registration {
     answer: (outcomes: readonly WatchOutcome[]) => Outcome,
   ): Promise<Outcome | IdempotencyKeyInUse> {
     const nowMs = this.#options.clock.nowMs();
-    const newCalls: NewCalls = new Map();
+    const together: DraftedTogether = { newCalls: new Map(), secrets: new Map() };
     const { turns } = this.#options;
-    const drafted = await turns.map(account.id, requests, (request) => this.#drafts.draftWatch(account, request, newCalls, nowMs));
+    const drafted = await turns.map(account.id, requests, (request) => this.#drafts.draftWatch(account, request, together, nowMs));
     const drafts = drafted.flatMap((item) => (item.kind === "draft" ? [item.draft] : []));
     const outcomeOf = (results: readonly RegisterWatchResult[]): Outcome => {
       const outcomes = drafts.map((draft, index) => watchOutcomeOf(draft.generated?.text ?? null, resultAt(results, index))).values();

@@ -49,6 +49,11 @@ export type DraftedParts = { readonly kind: "parts"; readonly expiresAtMs: numbe
 export type DraftedWatch = { readonly watch: WatchDraft; readonly generated: GeneratedSecret | null };
 /** Calls that a batch adds, by source. */
 export type NewCalls = Map<string, Set<string>>;
+/**
+ * What the drafts of one account that are committed together share: the calls that they add, and the generated secrets by the URL of
+ * their endpoint. One URL of an account is one endpoint, so a secret still serves one endpoint at most.
+ */
+export type DraftedTogether = { readonly newCalls: NewCalls; readonly secrets: Map<string, GeneratedSecret> };
 
 /** Turns requests into drafts of watches, which the store checks and commits. */
 export class WatchDrafts {
@@ -96,7 +101,7 @@ export class WatchDrafts {
   draftWatch(
     account: Account,
     parsed: ParsedRequest,
-    newCalls: NewCalls,
+    together: DraftedTogether,
     nowMs: number,
   ): { readonly kind: "draft"; readonly draft: DraftedWatch } | Refusal {
     const { request } = parsed;
@@ -105,9 +110,9 @@ export class WatchDrafts {
     const { source } = found;
     const sidFault = source.sidFault(request.callSid);
     if (sidFault !== null) return invalid("invalid-request", "/call_sid", sidFault);
-    const saturated = this.#saturatedBy(account, source, request.callSid, newCalls);
+    const saturated = this.#saturatedBy(account, source, request.callSid, together.newCalls);
     if (saturated !== null) return saturated;
-    const parts = this.draftParts(parsed, nowMs);
+    const parts = this.draftParts(parsed, nowMs, together.secrets);
     return parts.kind === "parts" ? { kind: "draft", draft: this.joinParts(account, source, request, parts, null, nowMs) } : parts;
   }
 
@@ -118,12 +123,17 @@ export class WatchDrafts {
     return invalid("invalid-request", "/expires_at", "must be in the future and at most 7 days ahead");
   }
 
-  /** Drafts the endpoint and the deadline of a watch. */
-  draftParts({ request, callback }: ParsedRequest<PlacedWatchRequest>, nowMs: number): DraftedParts | Refusal {
+  /** Drafts the endpoint and the deadline of a watch. `secrets` are those of the account's drafts that are committed with this one. */
+  draftParts(
+    { request, callback }: ParsedRequest<PlacedWatchRequest>,
+    nowMs: number,
+    secrets: DraftedTogether["secrets"] = new Map(),
+  ): DraftedParts | Refusal {
     const expiresAtMs = this.deadlineOf(request.expiresAtMs, nowMs);
     if (typeof expiresAtMs !== "number") return expiresAtMs;
     if (callback !== null && callback.kind !== "url") return callback;
-    return { kind: "parts", expiresAtMs, drafted: callback === null ? null : this.draftEndpoint(request, callback, "standard", nowMs) };
+    if (callback === null) return { kind: "parts", expiresAtMs, drafted: null };
+    return { kind: "parts", expiresAtMs, drafted: this.draftEndpoint(request, callback, "standard", nowMs, secrets) };
   }
 
   /** Joins the parts and the SID to a draft. `placing` is settled by the watch. */
@@ -166,10 +176,19 @@ export class WatchDrafts {
     return this.#options.poller.sources.isSaturated(sourceName, account.id, 1) ? saturated(sourceName) : null;
   }
 
-  draftEndpoint(request: EndpointRequest, callback: CallbackUrl, defaultFormat: EndpointFormat, nowMs: number): DraftedEndpoint {
+  draftEndpoint(
+    request: EndpointRequest,
+    callback: CallbackUrl,
+    defaultFormat: EndpointFormat,
+    nowMs: number,
+    secrets: DraftedTogether["secrets"] = new Map(),
+  ): DraftedEndpoint {
     const { secretBox } = this.#options;
     const id = newId("ep", nowMs);
-    const generated = this.#spareSecrets.take(nowMs);
+    const shared = secrets.get(callback.url);
+    const generated = shared ?? this.#spareSecrets.take(nowMs);
+    if (shared === undefined) secrets.set(callback.url, generated);
+    else shared.drafts += 1;
     const endpoint: EndpointDraft = {
       id,
       url: callback.url,

@@ -210,7 +210,7 @@ async function run({ registrar, account }: RegistrarWorld, given: typeof request
     case "watch":
       return registrar.registerWatch(account, watchRequest(`OUT-${calls[0]}`, url, signingSecret), keyed("/v1/watches"), commandLine);
     case "batch": {
-      const requests = calls.map((call, index) => watchRequest(`OUT-${call}`, (url + index) % 4, signingSecret));
+      const requests = calls.map((call, index) => watchRequest(`OUT-${call}`, (url + (index >> 1)) % 4, signingSecret));
       return registrar.registerBatch(account, requests, keyed("/v1/watches/batch"), commandLine);
     }
     default:
@@ -258,6 +258,26 @@ test("the secret of a draft whose endpoint existed is the next draft's", async (
   expect(second).not.toBe(first);
   expect([third, fourth]).toEqual([second, second]);
   expect([...one.stored]).toEqual([first, second]);
+});
+
+test("drafts of a batch with one URL share a secret, which is spare once all of them have left it", async () => {
+  const one = await RegistrarWorld.open();
+  const batch = (sids: readonly string[], url: number) =>
+    one.registrar.registerBatch(
+      one.account,
+      sids.map((sid) => watchRequest(sid, url)),
+      null,
+      commandLine,
+    );
+  await batch(["OUT-1", "OUT-2"], 1);
+  await batch(["OUT-3", "OUT-4"], 1);
+  await batch(["OUT-4", "OUT-5"], 1);
+  await register(one, "OUT-6");
+  const [created, , spare] = one.drafted;
+  expect(one.drafted.slice(0, 6)).toEqual([created, created, spare, spare, spare, spare]);
+  expect([...one.stored]).toEqual([created]);
+  // The watch on OUT-4 existed, which proves nothing of its draft.
+  expect(one.drafted.slice(6)).not.toContain(spare);
 });
 
 test("a secret that is handed out again opens with its own id alone", () => {

@@ -29,6 +29,10 @@ async function recover(service: ServiceWorld, endpointId: string) {
   return answer;
 }
 
+async function span(service: ServiceWorld, endpointId: string, since: string, until?: string) {
+  return (await service.client.post(`/v1/endpoints/${endpointId}/recover`, until === undefined ? { since } : { since, until })).body;
+}
+
 describe("the default schedule", () => {
   test.each([0, 0.5, 1])(
     "is ten attempts in about 75 h, each delay longer by %d of 20 % and never shorter, then exhausted",
@@ -230,17 +234,41 @@ describe("recover", () => {
     expect(receiver.received).toHaveLength(5);
   });
 
+  test("makes those of the span due that wait for their schedule, which they keep", async () => {
+    const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s,1h,2h,3h" });
+    const receiver = await service.receive(() => 500);
+    const early = await service.firstAttempt(receiver.url());
+    await service.leap(minute);
+    const late = await service.firstAttempt(receiver.url());
+    expect(await span(service, early.endpoint_id, at(30 * second))).toEqual({ recovered: 0, hurried: 1, more: false });
+    await service.attempted(3);
+    await service.quiet();
+    expect(receiver.received).toHaveLength(3);
+    // The failure spent the step of an hour, so the next one is two hours.
+    expect(await service.delivery(late.id)).toMatchObject({ status: "pending", attempt_count: 2, next_attempt_at: at(minute + 2 * hour) });
+    expect(await service.delivery(early.id)).toMatchObject({ attempt_count: 1, next_attempt_at: at(hour) });
+  });
+
+  test("leaves the pause of an endpoint as it is", async () => {
+    const service = await ServiceWorld.start();
+    const receiver = await service.receive(({ number }) => (number === 1 ? busy(60) : 200));
+    const { id, endpoint_id: endpointId } = await service.firstAttempt(receiver.url());
+    expect(await span(service, endpointId, at(0))).toEqual({ recovered: 0, hurried: 1, more: false });
+    await service.leap(minute - 1);
+    expect(receiver.received).toHaveLength(1);
+    await service.leap(1);
+    expect(await service.delivery(id)).toMatchObject({ status: "delivered", attempt_count: 2 });
+  });
+
   test("uses the given span, and finds no unknown endpoint", async () => {
     const service = await ServiceWorld.start({ RETRY_SCHEDULE: "0s" });
     const receiver = await service.receive(() => 500);
     const { endpoint_id } = await service.firstAttempt(receiver.url());
-    const span = async (since: string, until?: string) =>
-      (await service.client.post(`/v1/endpoints/${endpoint_id}/recover`, until === undefined ? { since } : { since, until })).body;
-    expect(await span(at(1))).toMatchObject({ status: 422 });
+    expect(await span(service, endpoint_id, at(1))).toMatchObject({ status: 422 });
     await service.clock.advance(minute);
-    expect(await span(at(1))).toEqual({ recovered: 0, hurried: 0, more: false });
-    expect(await span(at(-minute), at(-1))).toEqual({ recovered: 0, hurried: 0, more: false });
-    expect(await span(at(0), at(0))).toEqual({ recovered: 1, hurried: 0, more: false });
+    expect(await span(service, endpoint_id, at(1))).toEqual({ recovered: 0, hurried: 0, more: false });
+    expect(await span(service, endpoint_id, at(-minute), at(-1))).toEqual({ recovered: 0, hurried: 0, more: false });
+    expect(await span(service, endpoint_id, at(0), at(0))).toEqual({ recovered: 1, hurried: 0, more: false });
     expect((await service.client.post("/v1/endpoints/ep_unknown/recover", { since: at(0) })).status).toBe(404);
   });
 });

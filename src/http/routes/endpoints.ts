@@ -46,15 +46,19 @@ const recoveredSchema = z
       .number()
       .int()
       .nullable()
-      .openapi({ description: "Number of deliveries that are pending again; null if there are more than 1,000." }),
+      .openapi({ description: "Number of deliveries that are pending again, at most 1,000; null if `more` is true." }),
     hurried: z
       .number()
       .int()
       .nullable()
-      .openapi({ description: "Number of deliveries that waited for their schedule and are due now; null if there are more than 1,000." }),
+      .openapi({
+      description: "Number of deliveries that were pending, waited for their next attempt and are due now, at most 1,000; null if `more` is true.",
+    }),
     more: z
       .boolean()
-      .openapi({ description: "Whether there are more than are counted. They follow in portions, and the endpoint shows its backlog." }),
+      .openapi({
+      description: "Whether there are more than are counted. The work then follows in portions, and the endpoint shows its backlog.",
+    }),
   })
   .openapi("Recovered", { example: recoveredExample });
 const testedExample = { ...attemptExample, status_code: 204, error: null, response_excerpt: "", decision: "delivered" };
@@ -133,9 +137,12 @@ const recoverEndpoint = definePostOperation({
   operationId: "recoverEndpoint",
   scope: "endpoints",
   tag,
-  summary: "Requeue failed deliveries",
+  summary: "Requeue failed deliveries, and make waiting ones due",
   description:
-    "Every delivery of an event in the span that is `exhausted`, `failed` or `expired` becomes pending again, with a new schedule.",
+    "For events recorded in the span. Every delivery that is `exhausted`, `failed` or `expired` becomes pending again, with a new schedule, and is due now. " +
+    "Every delivery that is pending and waits for its next attempt is due now, too. It keeps its schedule, so a failure spends the next step. " +
+    "Deliveries on the wire, tests and deliveries of deleted watches stay as they are. " +
+    "Order, limits and pauses of the endpoint and its host still hold. A disabled endpoint is a 409: enable it first.",
   params: endpointId,
   body: recoverSchema,
   bodyKind: "optional",

@@ -137,7 +137,10 @@ function actions(c: Context<DashboardEnv>, { endpoint }: EndpointView): Html | s
 function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number, problem: PageProblem | null): Html | string {
   if (!mayUse(c, "endpoints")) return "";
   return html`<h2>Recover</h2>
-    <p>Requeues every exhausted, failed or expired delivery of an event in the span, with a new retry schedule.</p>
+    <p>
+      Requeues every exhausted, failed or expired delivery of an event in the span, with a new retry schedule. What waits for its schedule is due
+      now.
+    </p>
     ${actionForm(c, {
       scope: "endpoints",
       action: `${pathOf("endpoints", endpointId)}/recover`,

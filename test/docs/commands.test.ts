@@ -80,8 +80,10 @@ const preparations: Readonly<Record<string, (setting: Setting) => Promise<readon
   "runbooks.md": unknownPlacing,
   "sources.md": async ({ run, folder }) => {
     await run(["account", "create", "acme"]);
-    await writeFile(join(folder, "source.json"), blocksOf("src/http/docs/guides/sources.md", "json")[0] ?? "");
-    return [[/--file source/g, `--file ${folder}/source`]];
+    const [source = "", placing = ""] = blocksOf("src/http/docs/guides/sources.md", "json");
+    await writeFile(join(folder, "source.json"), source);
+    await writeFile(join(folder, "placing.json"), placing);
+    return [[/--file (?=source|placing)/g, `--file ${folder}/`]];
   },
 };
 

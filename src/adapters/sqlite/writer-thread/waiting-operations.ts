@@ -26,6 +26,7 @@ export class WaitingOperations<Waiting extends Entry> {
   readonly #turns = new FairQueue<Place<Waiting>>();
   /** Operations that come before all of `#turns`, in one flow. */
   readonly #ahead = new FairQueue<Place<Waiting>>();
+  #cost = 0;
 
   /** `limit` bounds the cost of all waiting requests; see `FairCapacity`. */
   constructor(limit: number) {
@@ -36,6 +37,11 @@ export class WaitingOperations<Waiting extends Entry> {
     return this.#ahead.size + this.#turns.size;
   }
 
+  /** Cost of all waiting operations. */
+  get cost(): number {
+    return this.#cost;
+  }
+
   /** Returns false if the account uses more than its part; then nothing was added. */
   add(waiting: Waiting): boolean {
     const { operation, args } = waiting.request;
@@ -43,6 +49,7 @@ export class WaitingOperations<Waiting extends Entry> {
     const flow = rule.flowOf(...args);
     const cost = rule.costOf(...args);
     if (rule.isRefusable && !this.#capacity.tryAcquire(flow, cost)) return false;
+    this.#cost += cost;
     const place = { waiting, rule, flow };
     if (rule.isAfterAll === true) this.#addAfterAll(place, cost);
     else this.#turns.add(flow, place, cost);
@@ -59,6 +66,7 @@ export class WaitingOperations<Waiting extends Entry> {
       cost += next?.cost ?? 0;
       if (next === null || (group.length > 0 && cost > groupLimit)) return group;
       queue.take();
+      this.#cost -= next.cost;
       const { waiting, rule, flow } = next.item;
       if (rule.isRefusable) this.#capacity.release(flow, next.cost);
       group.push(waiting);
@@ -72,6 +80,7 @@ export class WaitingOperations<Waiting extends Entry> {
   }
 
   drain(): readonly Waiting[] {
+    this.#cost = 0;
     return [...this.#ahead.drain(), ...this.#turns.drain()].map(({ waiting }) => waiting);
   }
 

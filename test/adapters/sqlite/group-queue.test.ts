@@ -62,6 +62,17 @@ describe("turns", () => {
     ]);
   });
 
+  test("of a large operation begin a group: what is small does not wait for it, and it has no other large one beside it", () => {
+    const writer = new ScriptedWriter();
+    void register(writer, "a", 1);
+    void register(writer, "b", 201);
+    void register(writer, "c", 201);
+    void register(writer, "d", 1);
+    writer.endTurn();
+    for (let groups = 0; groups < 3; groups++) writer.commit();
+    expect(writer.groups).toEqual([["registerWatches of a"], ["registerWatches of b"], ["registerWatches of c", "registerWatches of d"]]);
+  });
+
   test("weigh bytes as well as rows", () => {
     const writer = new ScriptedWriter();
     const large = { note: "x".repeat(8 * 4096) };
@@ -74,9 +85,9 @@ describe("turns", () => {
     const writer = new ScriptedWriter();
     times(1000, () => commitCall(writer, "a"));
     writer.endTurn();
-    times(2, () => register(writer, "b", 400));
-    times(2, () => register(writer, "c", 400));
-    times(2, () => register(writer, "d", 400));
+    times(4, () => register(writer, "b", 200));
+    times(4, () => register(writer, "c", 200));
+    times(4, () => register(writer, "d", 200));
     const fanOut = { kind: "committed", call: null, notices: [...times(500, () => notice("b")), notice("c")], jobs: [] };
     let isFirst = true;
     writer.commit((): CallCommitResult => {
@@ -84,7 +95,8 @@ describe("turns", () => {
       isFirst = false;
       return result as CallCommitResult;
     });
-    expect(writer.groups[1]).toEqual(["registerWatches of d", "registerWatches of c"]);
+    const [ofC, ofD] = ["registerWatches of c", "registerWatches of d"];
+    expect(writer.groups[1]).toEqual([ofD, ofC, ofD, ofC, ofD]);
   });
 
   test("end at a step of the wall clock: what was requested before it runs before it", () => {

@@ -164,7 +164,7 @@ test("drafts are those of the group that runs, and then those of the one that wa
 /** Cost of an operation of the property; 0 is a step of the wall clock. */
 type Drawn = { readonly account: string; readonly cost: number; readonly lingers: boolean };
 
-test("whatever is requested and fails, at most two groups are out, accounts keep their order and each operation is settled once", async () => {
+test("with any requests and failures at most two groups are out, accounts keep their order and each operation is settled once", async () => {
   const operation = fc.record({
     account: fc.constantFrom("a", "b", "c"),
     cost: fc.oneof({ weight: 40, arbitrary: fc.constant(1) }, fc.constantFrom(20, 150, 300, 1000, 0)),

@@ -16,7 +16,7 @@ import { packToWriter, unpackFromWriter } from "../messages/writer-messages.ts";
 import type { PackedFromWriter } from "../messages/writer-messages.ts";
 import type { OperationNumber } from "../operations.ts";
 import type { Answer, ClaimedResult, ClaimedValue, DraftResult, Request } from "./group.ts";
-import { WaitingOperations } from "./waiting-operations.ts";
+import { smallCost, WaitingOperations } from "./waiting-operations.ts";
 import type { FromWorker, Opened, ToWorker, WorkerOptions } from "./writer.ts";
 
 export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
@@ -79,8 +79,6 @@ const defaultQueueLimit = 64_000;
 const closeTimeoutMs = 10_000;
 /** Number of waiting operations that start a group, although each has a linger time: they share the commit among enough. */
 const fullGroup = 24;
-/** Cost up to which a group is small: it takes a few milliseconds. A batch of 1,000 and a portion of a transition cost more. */
-const smallGroupCost = 200;
 
 type DraftAnswer = (result: unknown) => AnswerDraft | null;
 type Waiting = {
@@ -228,7 +226,7 @@ export class GroupQueue {
     const [running, ahead] = this.#sent;
     if (running === undefined) return true;
     if (ahead !== undefined || this.#waiting.size < this.#aheadFrom) return false;
-    return running.cost <= smallGroupCost && this.#waiting.cost <= smallGroupCost;
+    return running.cost <= smallCost && this.#waiting.cost <= smallCost;
   }
 
   #endLinger(): void {

@@ -11,6 +11,8 @@ type Place<Waiting> = { readonly waiting: Waiting; readonly rule: OperationFlow;
 
 /** Maximum cost of a group. A single operation that costs more is a group by itself. */
 const groupLimit = 1000;
+/** Cost up to which an operation, or a group, is small: it takes a few milliseconds. A large operation begins a group, so that no group has two. */
+export const smallCost = 200;
 
 /** Rules by the number of the operation. */
 const rules: readonly OperationFlow[] = (Object.keys(operationNumbers) as (keyof OperationPort)[]).map(
@@ -64,7 +66,7 @@ export class WaitingOperations<Waiting extends Entry> {
       const queue = this.#ahead.size > 0 ? this.#ahead : this.#turns;
       const next = queue.peek();
       cost += next?.cost ?? 0;
-      if (next === null || (group.length > 0 && cost > groupLimit)) return group;
+      if (next === null || (group.length > 0 && (cost > groupLimit || next.cost > smallCost))) return group;
       queue.take();
       this.#cost -= next.cost;
       const { waiting, rule, flow } = next.item;

@@ -106,7 +106,8 @@ const announceStop = () => undefined;
 
 /** Opens the embedded store on a host, as a process has it that is alone. */
 export async function openOn(host: WriterHost, { path, policy, clock }: DatabaseOptions): Promise<OpenStore> {
-  const store = await openSqliteStore({ path, policy, clock, host, recordLingerMs: 5 });
+  // In a world 24 operations rarely wait.
+  const store = await openSqliteStore({ path, policy, clock, host, recordLingerMs: 5, aheadFrom: 1 });
   return { store, shared: null, clock, announceStop, close: () => store.close() };
 }
 

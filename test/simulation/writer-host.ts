@@ -45,8 +45,18 @@ const ignore = (): void => undefined;
 const sqliteBusy = 5;
 const sqliteFull = 13;
 
+/** A group that the thread has and has not answered. */
+type SentGroup = {
+  readonly message: Extract<ToWorker, { kind: "group" }>;
+  readonly requests: readonly GroupRequest[];
+  readonly fate: GroupFate;
+  isHandedOver: boolean;
+};
+
 /** The connection, whose commits can be made to fail or to come late. */
 class SimulatedDatabase extends Database {
+  /** What becomes of the group that begins now. */
+  fateOfNext: () => { readonly fault: GroupFate["fault"]; readonly isCommitLate: boolean } = () => ({ fault: "none", isCommitLate: false });
   fault: GroupFate["fault"] = "none";
   isCommitLate = false;
   isCommitOpen = false;
@@ -55,6 +65,7 @@ class SimulatedDatabase extends Database {
 
   override run(sql: string, ...values: Parameters<Database["run"]> extends [string, ...infer Rest] ? Rest : never): number {
     if (sql.startsWith("begin")) {
+      Object.assign(this, this.fateOfNext());
       this.hasCommitted = false;
       this.#isWriting = sql === "begin immediate";
       if (this.fault === "busy" && this.#isWriting) throw sqliteError("database is locked", sqliteBusy);
@@ -85,8 +96,10 @@ class SimulatedDatabase extends Database {
 
 /**
  * Runs the writer in this thread: the groups, savepoints, operations and packed messages are the real ones, and when a group runs and when
- * its answers arrive is decided by the scheduler. `crash` does what the end of a process does: an open transaction is
- * rolled back, what was committed stays.
+ * its answers arrive is decided by the scheduler. Messages arrive in the order in which they were sent, in both directions. A
+ * group that was sent ahead waits for the one before it: outside of the writer, so that a crash may come between the two, or
+ * inside while drafts are awaited. `crash` does what the end of a process does: an open transaction is rolled back, what was
+ * committed stays, and a group that waits never runs.
  */
 export class SimulatedDisk implements WriterHost {
   readonly #options: DiskOptions;
@@ -111,42 +124,62 @@ export class SimulatedDisk implements WriterHost {
     let toQueue: (message: FromWorker) => void = ignore;
     let exited: () => void = ignore;
     let database: SimulatedDatabase | null = null;
-    let running: { readonly requests: readonly GroupRequest[]; readonly fate: GroupFate } | null = null;
+    /** Oldest first. */
+    const groups: SentGroup[] = [];
+    const answers: { readonly message: FromWorker; isDue: boolean }[] = [];
     const later = (delayMs: number, run: () => void) => scheduler.schedule(delayMs, run, lifetime);
 
-    const post = (posted: FromWorker) => {
-      const message = unpackFromWriter(packFromWriter(posted));
-      if (message.kind === "closed") return toQueue(message);
-      if ((message.kind === "answers" || message.kind === "fatal") && running !== null && database !== null) {
-        const { requests, fate } = running;
-        afterGroup?.(database.connection, requests, database.hasCommitted || database.isCommitOpen);
-        const lateMs = database.isCommitOpen ? (commitsLate?.(requests) ?? 0) : 0;
-        if (database.isCommitOpen) later(fate.answerAfterMs + lateMs, () => database?.finishCommit());
-        later(fate.answerAfterMs, () => toQueue(message));
-        onGroup?.();
-        return undefined;
-      }
-      later(0, () => toQueue(message));
-      return undefined;
+    const answer = (delayMs: number, message: FromWorker) => {
+      const sent = { message, isDue: false };
+      answers.push(sent);
+      later(delayMs, () => {
+        sent.isDue = true;
+        for (let next = answers[0]; next?.isDue === true; next = answers[0]) {
+          answers.shift();
+          toQueue(next.message);
+        }
+      });
     };
-    const runGroup = (message: Extract<ToWorker, { kind: "group" }>, fate: GroupFate) => {
-      if (database === null) return;
-      database.finishCommit();
-      const requests = namedRequests(message.requests);
-      database.fault = fate.fault;
-      database.isCommitLate = (commitsLate?.(requests) ?? null) !== null;
-      running = { requests, fate };
+    const handOver = (group: SentGroup | undefined) => {
+      if (group === undefined || group.isHandedOver) return;
+      group.isHandedOver = true;
+      const { message, fate } = group;
       toWriter({
         kind: "group",
         requests: message.requests.map((request, index) => (index === fate.brokenIndex ? brokenRequest(request) : request)),
       });
     };
+    const startNext = () => {
+      const [next] = groups;
+      if (next !== undefined && !next.isHandedOver && database?.isCommitOpen === false) later(next.fate.runAfterMs, () => handOver(next));
+    };
+    const finishCommit = () => {
+      if (database?.isCommitOpen !== true) return;
+      database.finishCommit();
+      startNext();
+    };
+    const post = (posted: FromWorker) => {
+      const message = unpackFromWriter(packFromWriter(posted));
+      if (message.kind === "closed") return toQueue(message);
+      if (message.kind === "draft" && database?.isCommitLate === false) handOver(groups[1]);
+      if (message.kind !== "answers" && message.kind !== "fatal") return answer(0, message);
+      const group = groups.shift();
+      if (group === undefined || database === null) throw new Error("the writer answers a group that it was not sent");
+      const { requests, fate } = group;
+      afterGroup?.(database.connection, requests, database.hasCommitted || database.isCommitOpen);
+      if (database.isCommitOpen) later(fate.answerAfterMs + (commitsLate?.(requests) ?? 0), finishCommit);
+      else startNext();
+      answer(fate.answerAfterMs, message);
+      onGroup?.();
+      return undefined;
+    };
     const thread: WriterThread = {
       postMessage: (posted) => {
         const message = unpackToWriter(packToWriter(posted));
         if (message.kind === "group") {
-          const fate = fateOf(namedRequests(message.requests));
-          later(fate.runAfterMs, () => runGroup(message, fate));
+          const requests = namedRequests(message.requests);
+          groups.push({ message, requests, fate: fateOf(requests), isHandedOver: false });
+          if (groups.length === 1) startNext();
         } else if (message.kind === "drafted") later(0, () => toWriter(message));
         else {
           database?.finishCommit();
@@ -178,6 +211,11 @@ export class SimulatedDisk implements WriterHost {
       onOpened?.(connection);
       this.#connection = connection;
       database = new SimulatedDatabase(connection, policy);
+      database.fateOfNext = () => {
+        const [running] = groups;
+        if (running === undefined) return { fault: "none", isCommitLate: false };
+        return { fault: running.fate.fault, isCommitLate: (commitsLate?.(running.requests) ?? null) !== null };
+      };
       return database;
     });
     this.#crash = () => {

@@ -75,7 +75,7 @@ export const operationFlows: {
     isRefusable: false,
     chargeWritten: (result, charge) => (result.kind === "committed" ? chargeEvents(result, charge) : undefined),
   },
-  // Hundreds of events and deliveries: a group has at most two portions, however many crowded calls an account has.
+  // Hundreds of events and deliveries: a group of SQLite has one portion at most, however many crowded calls an account has.
   commitPortion: {
     flowOf: named,
     costOf: () => 500,

@@ -26,6 +26,8 @@ export type SqliteStoreOptions = {
    * for the record, whereas a commit of its own would delay a transition.
    */
   readonly recordLingerMs?: number;
+  /** Number of waiting operations from which a group is sent ahead; see `GroupQueue`. */
+  readonly aheadFrom?: number;
   /**
    * Replaces the threads and the machine's timers. All reads run in the writer, so that one host decides the order of all
    * operations, and SQLite makes the checkpoints itself.

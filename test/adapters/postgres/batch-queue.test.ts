@@ -152,7 +152,7 @@ describe("turns of accounts", () => {
     expect(world.answers).toEqual(["a:1*200", "b:1", "a:2*200", "a:3"]);
   });
 
-  test("whatever fails or times out, an account has one batch at a time, its items are settled in their order, and none is left", async () => {
+  test("with any failures and timeouts an account has one batch at a time, its items are settled in their order, and none is left", async () => {
     const item = fc.record({
       account: fc.constantFrom("a", "b", "c"),
       rows: fc.constantFrom(1, 200, 400, 1000),

@@ -25,10 +25,9 @@ afterEach(async () => {
 });
 
 /** Starts a server that registers without an end; resolves with the ids it was answered before `ends`. */
-async function runVictim(limit: string | null, ends: (answered: number, kill: () => void) => void) {
-  const child = spawn("bash", ["-c", `${limit === null ? "" : `ulimit -f ${limit};`} exec "$0" "$@"`, process.execPath, victimPath, path], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+async function runVictim(limit: string | null, ends: (answered: number, kill: () => void) => void, ...more: readonly string[]) {
+  const shell = `${limit === null ? "" : `ulimit -f ${limit};`} exec "$0" "$@"`;
+  const child = spawn("bash", ["-c", shell, process.execPath, victimPath, path, ...more], { stdio: ["ignore", "pipe", "pipe"] });
   victim = child;
   let errors = "";
   child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
@@ -77,6 +76,28 @@ describe("a server that dies", () => {
     ).toEqual({ n: 0 });
     connection.close();
   });
+
+  it.each(["kill -9", "a disk that fails"])(
+    "by %s with a group ahead keeps all that was answered, and nothing without what came before it",
+    async (end) => {
+      const isKilled = end === "kill -9";
+      const { ids: answered, signal } = await runVictim(
+        isKilled ? null : "1500",
+        (count, kill) => isKilled && count === 900 && kill(),
+        "ahead",
+      );
+      expect(signal).toBe(isKilled ? "SIGKILL" : null);
+      const connection = new DatabaseSync(path, { readOnly: true });
+      const stored = connection
+        .prepare("select call_sid as sid from calls")
+        .all()
+        .map(({ sid }) => Number(String(sid).slice("OUT-".length)));
+      connection.close();
+      expect(answered).toEqual([...answered.keys()].map(String));
+      expect(stored.toSorted((a, b) => a - b)).toEqual([...stored.keys()]);
+      expect(stored.length).toBeGreaterThanOrEqual(answered.length);
+    },
+  );
 
   it("by a disk that fails: what is not stored is not answered", async () => {
     const { ids, code, errors } = await runVictim("900", () => undefined);

@@ -2,87 +2,13 @@ import { afterEach, describe, expect, test } from "vitest";
 import { operationNumbers } from "../../../src/adapters/sqlite/operations.ts";
 import type { OperationNumber, OperationPort } from "../../../src/adapters/sqlite/operations.ts";
 import { openSqliteStore } from "../../../src/adapters/sqlite/store.ts";
-import { GroupQueue } from "../../../src/adapters/sqlite/writer-thread/group-queue.ts";
-import type { WriterHost, WriterThread } from "../../../src/adapters/sqlite/writer-thread/group-queue.ts";
-import type { Request } from "../../../src/adapters/sqlite/writer-thread/group.ts";
-import type { FromWorker, ToWorker } from "../../../src/adapters/sqlite/writer-thread/writer.ts";
 import { StoreOverloadedError } from "../../../src/domain/errors.ts";
-import type { CallCommit, CallCommitResult } from "../../../src/ports/stores/call-store.ts";
-import type { AttemptRecord } from "../../../src/ports/stores/delivery-store.ts";
+import type { CallCommitResult } from "../../../src/ports/stores/call-store.ts";
 import type { WatchDraft } from "../../../src/ports/stores/registration-store.ts";
-import { StoreWorld, startMs, testPolicy } from "../../harness/store-drafts.ts";
+import { StoreWorld, testPolicy } from "../../harness/store-drafts.ts";
+import { claim, commitCall, drafts, operationNames, record, register, ScriptedWriter, times } from "./scripted-writer.ts";
 
-const operationNames = Object.keys(operationNumbers);
-
-/** Receives the groups of a queue, and answers each when the test asks for it. No thread runs, and no time passes. */
-class ScriptedWriter implements WriterHost {
-  readonly queue: GroupQueue;
-  /** Operations of each group, in order: name of the operation and of the account. */
-  readonly groups: (readonly string[])[] = [];
-  #running: readonly Request[] = [];
-  #turns: (() => void)[] = [];
-  #toQueue: (message: FromWorker) => void = () => undefined;
-
-  constructor(queueLimit?: number) {
-    const options = { path: ":memory:", policy: testPolicy, host: this };
-    this.queue = new GroupQueue(queueLimit === undefined ? options : { ...options, queueLimit }, "server");
-  }
-
-  startThread(): WriterThread {
-    const on = (event: string, listener: (argument: never) => void) => {
-      if (event === "message") this.#toQueue = listener as (message: FromWorker) => void;
-    };
-    return { postMessage: (message: ToWorker) => this.#receive(message), on, terminate: () => Promise.resolve() } as WriterThread;
-  }
-
-  nextTurn(run: () => void): void {
-    this.#turns.push(run);
-  }
-
-  setTimer() {
-    return { cancel: () => undefined };
-  }
-
-  /** Ends the turn of the event loop, so that the next group starts unless one is running. */
-  endTurn(): void {
-    for (const run of this.#turns.splice(0)) run();
-  }
-
-  /** Commits the running group, which starts the next one. `valueOf` gives the result of each operation. */
-  commit(valueOf: (request: Request) => unknown = () => ({ kind: "stale" })): void {
-    const answers = this.#running.map((request) => ({ ok: true as const, value: valueOf(request) }));
-    this.#toQueue({ kind: "answers", answers, commitMs: 1 });
-  }
-
-  #receive(message: ToWorker): void {
-    if (message.kind === "close") this.#toQueue({ kind: "closed" });
-    if (message.kind !== "group") return;
-    this.#running = message.requests;
-    this.groups.push(message.requests.map(describeRequest));
-  }
-}
-
-function describeRequest({ operation, args }: Request): string {
-  const [first] = args;
-  const named = (Array.isArray(first) ? first[0] : first) as { readonly accountId?: string } | string | undefined;
-  const accountId = typeof named === "object" ? named.accountId : null;
-  return `${operationNames[operation]}${typeof accountId === "string" ? ` of ${accountId}` : ""}`;
-}
-
-const drafts = (accountId: string, count: number, metadata: Readonly<Record<string, string>> = {}) =>
-  Array.from({ length: count }, () => ({ accountId, metadata, endpoint: null }) as unknown as WatchDraft);
-const register = ({ queue }: ScriptedWriter, accountId: string, count: number) =>
-  queue.run(operationNumbers.registerWatches, [drafts(accountId, count)]);
-const commitCall = ({ queue }: ScriptedWriter, accountId: string) =>
-  queue.run(operationNumbers.commitCall, [{ accountId, changes: [] } as unknown as CallCommit]);
-const record = ({ queue }: ScriptedWriter, accountId: string) =>
-  queue.run(operationNumbers.recordAttempt, [{ accountId } as unknown as AttemptRecord], { lingerMs: 5 });
-const claim = ({ queue }: ScriptedWriter) =>
-  queue.run(operationNumbers.claimDue, [
-    { nowMs: startMs, limit: 64, failingLimit: 1, defaultCapacity: 1, capacityByEndpoint: [], capacityByHost: [] },
-  ]);
 const notice = (accountId: string) => ({ accountId, watchId: null, sequence: null, eventType: "call.queued" });
-const times = (count: number, run: () => unknown) => Array.from({ length: count }, run);
 
 describe("beside eight batches of 1,000 side by side", () => {
   test.each([
@@ -136,6 +62,17 @@ describe("turns", () => {
     ]);
   });
 
+  test("of a large operation begin a group: what is small does not wait for it, and it has no other large one beside it", () => {
+    const writer = new ScriptedWriter();
+    void register(writer, "a", 1);
+    void register(writer, "b", 201);
+    void register(writer, "c", 201);
+    void register(writer, "d", 1);
+    writer.endTurn();
+    for (let groups = 0; groups < 3; groups++) writer.commit();
+    expect(writer.groups).toEqual([["registerWatches of a"], ["registerWatches of b"], ["registerWatches of c", "registerWatches of d"]]);
+  });
+
   test("weigh bytes as well as rows", () => {
     const writer = new ScriptedWriter();
     const large = { note: "x".repeat(8 * 4096) };
@@ -148,9 +85,9 @@ describe("turns", () => {
     const writer = new ScriptedWriter();
     times(1000, () => commitCall(writer, "a"));
     writer.endTurn();
-    times(2, () => register(writer, "b", 400));
-    times(2, () => register(writer, "c", 400));
-    times(2, () => register(writer, "d", 400));
+    times(4, () => register(writer, "b", 200));
+    times(4, () => register(writer, "c", 200));
+    times(4, () => register(writer, "d", 200));
     const fanOut = { kind: "committed", call: null, notices: [...times(500, () => notice("b")), notice("c")], jobs: [] };
     let isFirst = true;
     writer.commit((): CallCommitResult => {
@@ -158,7 +95,8 @@ describe("turns", () => {
       isFirst = false;
       return result as CallCommitResult;
     });
-    expect(writer.groups[1]).toEqual(["registerWatches of d", "registerWatches of c"]);
+    const [ofC, ofD] = ["registerWatches of c", "registerWatches of d"];
+    expect(writer.groups[1]).toEqual([ofD, ofC, ofD, ofC, ofD]);
   });
 
   test("end at a step of the wall clock: what was requested before it runs before it", () => {
@@ -200,7 +138,7 @@ describe("records, which linger,", () => {
 
 describe("the part of an account", () => {
   test("is half of the queue if it is alone; beyond it its requests are refused, and other accounts' are not", async () => {
-    const writer = new ScriptedWriter(8000);
+    const writer = new ScriptedWriter({ queueLimit: 8000 });
     const accepted = times(4, () => register(writer, "a", 1000));
     await expect(register(writer, "a", 1)).rejects.toThrow(StoreOverloadedError);
     const other = register(writer, "b", 1000);
@@ -214,7 +152,7 @@ describe("the part of an account", () => {
   });
 
   test("does not bound commits, records and claims, which the engine bounds", async () => {
-    const writer = new ScriptedWriter(10);
+    const writer = new ScriptedWriter({ queueLimit: 10 });
     const own = times(100, () => [commitCall(writer, "a"), record(writer, "a"), claim(writer)]).flat();
     writer.endTurn();
     for (let groups = 0; groups < writer.groups.length; groups++) writer.commit();

@@ -16,7 +16,7 @@ import { packToWriter, unpackFromWriter } from "../messages/writer-messages.ts";
 import type { PackedFromWriter } from "../messages/writer-messages.ts";
 import type { OperationNumber } from "../operations.ts";
 import type { Answer, ClaimedResult, ClaimedValue, DraftResult, Request } from "./group.ts";
-import { WaitingOperations } from "./waiting-operations.ts";
+import { smallCost, WaitingOperations } from "./waiting-operations.ts";
 import type { FromWorker, Opened, ToWorker, WorkerOptions } from "./writer.ts";
 
 export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
@@ -29,6 +29,8 @@ export type GroupQueueOptions = Pick<WorkerOptions, "path" | "policy"> & {
    * `StoreOverloadedError`; see `FairCapacity`.
    */
   readonly queueLimit?: number;
+  /** Number of waiting operations from which a group is sent ahead. 24 unless given. */
+  readonly aheadFrom?: number;
   /** Replaces the thread and the machine's timers. */
   readonly host?: WriterHost;
 };
@@ -86,10 +88,18 @@ type Waiting = {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
 };
+/** A group that the worker has and has not answered. */
+type SentGroup = { readonly operations: readonly Waiting[]; readonly cost: number };
 
 /**
  * Group commit: collects the next group while the worker runs one. Answers arrive after the commit of their group. An
  * operation with a linger time waits that long for a group before it starts one, unless 24 operations wait.
+ *
+ * While a small group runs, one more is sent ahead once 24 operations wait, so that the worker starts it as soon as it has
+ * committed the first. It takes all that waits, and only if that is small too. An operation that is requested after it
+ * therefore waits for two small groups at most before its turn comes, and a batch of 1,000 is neither of them. The worker
+ * runs groups in the order in which they were sent. A crash or a failed database thus leaves on disk the first one alone,
+ * both or none, and operations that are not answered yet are rejected.
  *
  * Accounts take turns, weighted by cost, and an account's operations run in the order of the calls; see `operationFlows`.
  * Operations of different flows run in any order, also within a group. Nothing may rely on such an order, because on
@@ -107,7 +117,9 @@ export class GroupQueue {
   readonly #fatal = Promise.withResolvers<Error>();
   readonly #opened = Promise.withResolvers<Opened>();
   readonly #waiting: WaitingOperations<Waiting>;
-  #running: readonly Waiting[] = [];
+  readonly #aheadFrom: number;
+  /** The group that runs, and the one that was sent ahead. */
+  #sent: readonly SentGroup[] = [];
   #state: "open" | "closing" | "closed" | "broken" = "open";
   /** Whether the next group starts as soon as none is running. If not, every waiting operation has a linger time. */
   #isDue = false;
@@ -119,6 +131,7 @@ export class GroupQueue {
   constructor(options: GroupQueueOptions, role: ConnectionRole) {
     const workerData: WorkerOptions = { path: options.path, policy: options.policy, role, nowMs: (options.clock ?? systemClock).nowMs() };
     this.#waiting = new WaitingOperations(options.queueLimit ?? defaultQueueLimit);
+    this.#aheadFrom = options.aheadFrom ?? fullGroup;
     this.#onCommitted = options.onCommitted ?? (() => undefined);
     this.opened = this.#opened.promise;
     this.fatal = this.#fatal.promise;
@@ -164,9 +177,10 @@ export class GroupQueue {
       if (!this.#waiting.add({ request, draftAnswer, resolve, reject })) return reject(new StoreOverloadedError());
       const lingers = lingerMs > 0 && this.#waiting.size < fullGroup;
       if (lingers) this.#lingerTimer ??= this.#host.setTimer(lingerMs, () => this.#fallDue());
-      // Operations of the same turn of the event loop join the group.
-      else if (!this.#isDue) this.#host.nextTurn(() => this.#post());
+      const fallsDue = !lingers && !this.#isDue;
       this.#isDue ||= !lingers;
+      // Operations of the same turn of the event loop join the group.
+      if (fallsDue || (this.#isDue && this.#waiting.size === this.#aheadFrom)) this.#host.nextTurn(() => this.#post());
     });
   }
 
@@ -175,7 +189,7 @@ export class GroupQueue {
     if (this.#state === "open") {
       this.#state = "closing";
       this.#isReleased = readers === null;
-      if (this.#running.length === 0) this.#post();
+      this.#post();
       void readers?.then(() => {
         this.#isReleased = true;
         this.#post();
@@ -193,17 +207,26 @@ export class GroupQueue {
   }
 
   #post(): void {
-    if (this.#running.length > 0 || this.#state === "broken" || this.#state === "closed") return;
+    if (this.#state === "broken" || this.#state === "closed") return;
     if (this.#waiting.size === 0) {
-      if (this.#state === "closing" && this.#isReleased) this.#send({ kind: "close" });
+      if (this.#state === "closing" && this.#isReleased && this.#sent.length === 0) this.#send({ kind: "close" });
       return;
     }
-    if (!this.#isDue && this.#state === "open") return;
-    this.#running = this.#waiting.takeGroup();
+    if ((!this.#isDue && this.#state === "open") || !this.#mayStart) return;
+    const { cost } = this.#waiting;
+    const operations = this.#waiting.takeGroup();
+    this.#sent = [...this.#sent, { operations, cost: cost - this.#waiting.cost }];
     // An operation that did not fit into the group does not linger any longer.
     this.#isDue = this.#waiting.size > 0;
     if (!this.#isDue) this.#endLinger();
-    this.#send({ kind: "group", requests: this.#running.map((waiting) => waiting.request) });
+    this.#send({ kind: "group", requests: operations.map((waiting) => waiting.request) });
+  }
+
+  get #mayStart(): boolean {
+    const [running, ahead] = this.#sent;
+    if (running === undefined) return true;
+    if (ahead !== undefined || this.#waiting.size < this.#aheadFrom) return false;
+    return running.cost <= smallCost && this.#waiting.cost <= smallCost;
   }
 
   #endLinger(): void {
@@ -228,13 +251,14 @@ export class GroupQueue {
         this.#send({ kind: "drafted", drafted: message.results.map((result) => this.#draft(result)) });
         return;
       case "answers": {
-        const running = this.#running;
-        this.#running = [];
-        for (const [index, waiting] of running.entries()) this.#waiting.charge(waiting, message.answers[index]);
+        const [group, ...ahead] = this.#sent;
+        this.#sent = ahead;
+        const operations = group?.operations ?? [];
+        for (const [index, waiting] of operations.entries()) this.#waiting.charge(waiting, message.answers[index]);
         // Starts the next group before the callers of the finished one continue.
         this.#post();
         if (message.commitMs !== null) this.#onCommitted(message.commitMs);
-        for (const [index, waiting] of running.entries()) settle(waiting, message.answers[index]);
+        for (const [index, waiting] of operations.entries()) settle(waiting, message.answers[index]);
         return;
       }
       case "fatal":
@@ -247,9 +271,10 @@ export class GroupQueue {
     }
   }
 
+  /** Drafts the answer of an operation of the group that runs. The one ahead starts after the answers to it. */
   #draft({ index, value }: ClaimedResult): DraftResult {
     try {
-      return { kind: "draft", draft: this.#running[index]?.draftAnswer?.(value) ?? null };
+      return { kind: "draft", draft: this.#sent[0]?.operations[index]?.draftAnswer?.(value) ?? null };
     } catch (error) {
       return { kind: "failed", message: stackOf(error) };
     }
@@ -259,8 +284,9 @@ export class GroupQueue {
     if (this.#state === "broken" || this.#state === "closed") return;
     this.#state = "broken";
     const unavailable = new StoreUnavailableError(`the database failed: ${error.message}`, { cause: error });
-    for (const waiting of [...this.#running, ...this.#waiting.drain()]) waiting.reject(unavailable);
-    this.#running = [];
+    const sent = this.#sent.flatMap(({ operations }) => operations);
+    this.#sent = [];
+    for (const waiting of [...sent, ...this.#waiting.drain()]) waiting.reject(unavailable);
     this.#endLinger();
     this.#opened.reject(new StartupError(`the database cannot be used: ${error.message}`));
     this.#fatal.resolve(unavailable);

@@ -11,6 +11,8 @@ type Place<Waiting> = { readonly waiting: Waiting; readonly rule: OperationFlow;
 
 /** Maximum cost of a group. A single operation that costs more is a group by itself. */
 const groupLimit = 1000;
+/** Cost up to which an operation, or a group, is small: it takes a few milliseconds. A large operation begins a group, so that no group has two. */
+export const smallCost = 200;
 
 /** Rules by the number of the operation. */
 const rules: readonly OperationFlow[] = (Object.keys(operationNumbers) as (keyof OperationPort)[]).map(
@@ -26,6 +28,7 @@ export class WaitingOperations<Waiting extends Entry> {
   readonly #turns = new FairQueue<Place<Waiting>>();
   /** Operations that come before all of `#turns`, in one flow. */
   readonly #ahead = new FairQueue<Place<Waiting>>();
+  #cost = 0;
 
   /** `limit` bounds the cost of all waiting requests; see `FairCapacity`. */
   constructor(limit: number) {
@@ -36,6 +39,11 @@ export class WaitingOperations<Waiting extends Entry> {
     return this.#ahead.size + this.#turns.size;
   }
 
+  /** Cost of all waiting operations. */
+  get cost(): number {
+    return this.#cost;
+  }
+
   /** Returns false if the account uses more than its part; then nothing was added. */
   add(waiting: Waiting): boolean {
     const { operation, args } = waiting.request;
@@ -43,6 +51,7 @@ export class WaitingOperations<Waiting extends Entry> {
     const flow = rule.flowOf(...args);
     const cost = rule.costOf(...args);
     if (rule.isRefusable && !this.#capacity.tryAcquire(flow, cost)) return false;
+    this.#cost += cost;
     const place = { waiting, rule, flow };
     if (rule.isAfterAll === true) this.#addAfterAll(place, cost);
     else this.#turns.add(flow, place, cost);
@@ -57,8 +66,9 @@ export class WaitingOperations<Waiting extends Entry> {
       const queue = this.#ahead.size > 0 ? this.#ahead : this.#turns;
       const next = queue.peek();
       cost += next?.cost ?? 0;
-      if (next === null || (group.length > 0 && cost > groupLimit)) return group;
+      if (next === null || (group.length > 0 && (cost > groupLimit || next.cost > smallCost))) return group;
       queue.take();
+      this.#cost -= next.cost;
       const { waiting, rule, flow } = next.item;
       if (rule.isRefusable) this.#capacity.release(flow, next.cost);
       group.push(waiting);
@@ -72,6 +82,7 @@ export class WaitingOperations<Waiting extends Entry> {
   }
 
   drain(): readonly Waiting[] {
+    this.#cost = 0;
     return [...this.#ahead.drain(), ...this.#turns.drain()].map(({ waiting }) => waiting);
   }
 

@@ -26,7 +26,7 @@ export type Opened = {
   /** Newest key of the database. For a connection beside a server, the key before the reserved block. */
   readonly newestKey: number;
 };
-/** Message to the writer thread. `drafted` answers a `draft`; no group follows before the one with the `draft` is answered. */
+/** Message to the writer thread. `drafted` answers a `draft`. A group may follow while another one runs, also while its drafts are awaited. */
 export type ToWorker =
   | { readonly kind: "group"; readonly requests: readonly Request[] }
   | { readonly kind: "drafted"; readonly drafted: readonly DraftResult[] }
@@ -34,7 +34,7 @@ export type ToWorker =
 export type FromWorker =
   | ({ readonly kind: "ready" } & Opened)
   | { readonly kind: "refused"; readonly message: string }
-  /** Requests the answers to store with these results, while the transaction is open. */
+  /** Requests the answers to store with these results of the group that runs, while the transaction is open. */
   | { readonly kind: "draft"; readonly results: readonly ClaimedResult[] }
   | GroupResult
   | { readonly kind: "closed" };
@@ -48,7 +48,11 @@ export type WriterPort = {
   readonly packValue: PackValue;
 };
 
-/** Owns the database connection and runs one group after the other until it is closed. `createDatabase` replaces `Database`. */
+/**
+ * Owns the database connection and runs one group after the other, in the order in which they arrive, until it is closed.
+ * No group begins before the answers to the one before it are sent. None runs after a `fatal`: whether the failed group is on
+ * disk is unknown, and the disk must not have a group without the one before it. `createDatabase` replaces `Database`.
+ */
 export function serveWriter(
   port: WriterPort,
   options: WorkerOptions,
@@ -66,10 +70,18 @@ export function serveWriter(
         drafting = resolve;
         post({ kind: "draft", results });
       });
+    let hasFailed = false;
+    const runNext = async (requests: readonly Request[]) => {
+      if (hasFailed) return;
+      const result = await runGroup(db, requests, draftAnswers, port.packValue);
+      hasFailed = result.kind === "fatal";
+      post(result);
+    };
+    let groups = Promise.resolve();
     port.on("message", (message: ToWorker) => {
       switch (message.kind) {
         case "group":
-          void runGroup(db, message.requests, draftAnswers, port.packValue).then(post);
+          groups = groups.then(() => runNext(message.requests));
           return;
         case "drafted":
           drafting?.(message.drafted);

@@ -16,7 +16,7 @@ const section = /^## Place calls$[\s\S]*?(?=^## )/m.exec(readDocument(guide))?.[
 test("the file with a trigger places the call that the guide shows", async () => {
   const upstream = await triggerUpstream();
   upstream.answer(answering(201, JSON.parse(/`(\{"call".*?\})` makes/.exec(section)?.[1] ?? "")));
-  const service = await startService({ environment: { RINGBACK_MAY_PLACE: "true" } });
+  const service = await startService({ database: "sqlite-file", environment: { RINGBACK_MAY_PLACE: "true" } });
   const path = join(await temporaryFolder(), "placing.json");
   await writeFile(path, file.replaceAll("https://api.example.com", upstream.url));
   const flags = ["--file", path, "--set", "agent=a1", "--header-env", "authorization=EXAMPLE_AUTH"];

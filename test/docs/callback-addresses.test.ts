@@ -42,7 +42,11 @@ test("every entry of the list of refusals is refused", () => {
 
 test("an address and a range open any port in a URL, and the allowed ports behind a name", () => {
   for (const entry of [...examplesOf("an address"), ...examplesOf("a CIDR range")]) {
-    const address = entry.replace(/^\[(.*)\]/, "$1").replace("0.0/16", "2.3").replace("::/8", "::1").replace(/\/.*/, "");
+    const address = entry
+      .replace(/^\[(.*)\]/, "$1")
+      .replace("0.0/16", "2.3")
+      .replace("::/8", "::1")
+      .replace(/\/.*/, "");
     const url = `https://${address.includes(":") ? `[${address}]` : address}:8443/`;
     expect([entry, refusalOf(url), refusalOf(url, entry)]).toEqual([entry, expect.any(String), null]);
     expect([entry, refusalOfAnswer(address, 443, entry)]).toEqual([entry, null]);

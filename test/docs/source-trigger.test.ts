@@ -29,11 +29,7 @@ test("the file with a trigger places the call that the guide shows", async () =>
   const body = JSON.parse(request) as { readonly call: object };
   const placed = await service.client.post("/v1/calls", body, { "idempotency-key": "lead-1" });
   expect(placed).toMatchObject({ status: 201, body: { call_sid: "call-7f3a", source: "outbound" } });
-  const refused = await service.client.post(
-    "/v1/calls",
-    { ...body, call: { ...body.call, agent: "a2" } },
-    { "idempotency-key": "lead-2" },
-  );
+  const refused = await service.client.post("/v1/calls", { ...body, call: { ...body.call, agent: "a2" } }, { "idempotency-key": "lead-2" });
   expect(refused).toMatchObject({ status: 422, body: { errors: [{ pointer: "/call/agent" }] } });
   upstream.answer(answering(201, { call: { id: "OUT-1" } }));
   expect((await service.client.post("/v1/calls", body, { "idempotency-key": "lead-3" })).body).toMatchObject({

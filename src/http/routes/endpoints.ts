@@ -47,16 +47,11 @@ const recoveredSchema = z
       .int()
       .nullable()
       .openapi({ description: "Number of deliveries that are pending again, at most 1,000; null if `more` is true." }),
-    hurried: z
-      .number()
-      .int()
-      .nullable()
-      .openapi({
-      description: "Number of deliveries that were pending, waited for their next attempt and are due now, at most 1,000; null if `more` is true.",
+    hurried: z.number().int().nullable().openapi({
+      description:
+        "Number of deliveries that were pending, waited for their next attempt and are due now, at most 1,000; null if `more` is true.",
     }),
-    more: z
-      .boolean()
-      .openapi({
+    more: z.boolean().openapi({
       description: "Whether there are more than are counted. The work then follows in portions, and the endpoint shows its backlog.",
     }),
   })

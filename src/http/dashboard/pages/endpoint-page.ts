@@ -138,8 +138,8 @@ function recoverForm(c: Context<DashboardEnv>, endpointId: string, nowMs: number
   if (!mayUse(c, "endpoints")) return "";
   return html`<h2>Recover</h2>
     <p>
-      Requeues every exhausted, failed or expired delivery of an event in the span, with a new retry schedule. What waits for its schedule is due
-      now.
+      Requeues every exhausted, failed or expired delivery of an event in the span, with a new retry schedule. What waits for its schedule
+      is due now.
     </p>
     ${actionForm(c, {
       scope: "endpoints",

@@ -17,6 +17,7 @@ import { Instances } from "./instances/instance-rows.ts";
 import { reserveKeys } from "./keys/id-slots.ts";
 import { migrate } from "./migrate.ts";
 import { Notifications } from "./instances/notifications.ts";
+import { sharedFlows } from "../sql/operation-flows.ts";
 import { bindOperations } from "./operations.ts";
 import { startupErrorOf } from "./connection/startup-errors.ts";
 import { createSharedSourceStore } from "./instances/source-gates.ts";
@@ -148,7 +149,8 @@ function assemble(options: PostgresOptions): OpenPostgres & { prepare(): Promise
   });
   const peerNotifier = new Notifications({ connectionString, db, onSignal: (what) => receive?.(what) });
   const clock = new DatabaseClock(machineClock);
-  const instances = new Instances({ db, clock, notifyPeers: (what) => peerNotifier.signal(what) });
+  // A heartbeat does not wait for other work of the instance that holds its connections.
+  const instances = new Instances({ db: db.of(sharedFlows.membership), clock, notifyPeers: (what) => peerNotifier.signal(what) });
   const gates = createSharedSourceStore(db, () => peerNotifier.signal("sources"));
   const store = createPostgresStore(db);
   return {

@@ -32,6 +32,8 @@ export const sharedFlows = {
   deliveries: "*deliveries",
   /** Work of the instance, one loop at a time: ownership of calls, sources, keys, retention. */
   instance: "*instance",
+  /** Heartbeats of the instance, and what follows from them. */
+  membership: "*membership",
   /** Lookups of API keys that were not found before, which anybody may send. */
   unknownKeys: "*unknown keys",
   /** Other requests without a known account: probes, metrics. */

@@ -174,6 +174,19 @@ describe("connections", () => {
   });
 });
 
+describe("a hook that is deleted while it is registered again", () => {
+  it("is made anew", async () => {
+    const hook = "https://hook.example/";
+    const first = await world.registerHook(hook, { events: null });
+    await outside.query("begin; select 1 from endpoints for update");
+    const again = world.registerHook(hook, { events: null });
+    await waitingProcess();
+    await outside.query("delete from hooks; commit");
+    const [made, before] = [await again, first].map((result) => (result.kind === "created" ? result.view.id : result.kind));
+    expect([made?.startsWith("hk_"), made === before]).toEqual([true, false]);
+  });
+});
+
 describe("the queue of a hot operation", () => {
   it("is bounded", async () => {
     const store = createPostgresStore(instance.db, 6);

@@ -6,6 +6,7 @@ import { recordAudit } from "../../sql/audit/audit.ts";
 import { endpointEnabled, hookCreated, hookDeleted } from "../../sql/audit/entries.ts";
 import { filterOf, id, integer, integerOrNull, isSubscribedRow, textOrNull } from "../../sql/rows.ts";
 import { hookViewOf } from "../../sql/view-rows.ts";
+import { TransactionOvertakenError } from "../connection/failures.ts";
 import type { Transaction } from "../connection/transaction.ts";
 import { hookSelect } from "../reading/selects.ts";
 import { cancelPending } from "../deliveries/event-rows.ts";
@@ -62,9 +63,10 @@ export async function registerHook(tx: Transaction, draft: HookDraft): Promise<R
   return { kind: "created", view: await readHook(tx, decodeId(draft.id)), showsGeneratedSecret: named.showsGeneratedSecret };
 }
 
+/** Reads a hook that was just found or made. Another request may have deleted it since; the transaction is then repeated. */
 async function readHook(tx: Transaction, hookKey: number) {
   const row = await tx.get(`${hookSelect} where k.id = $1`, hookKey);
-  if (row === undefined) throw new Error(`no hook ${encodeId("hk", hookKey)}`);
+  if (row === undefined) throw new TransactionOvertakenError();
   return hookViewOf(row);
 }
 

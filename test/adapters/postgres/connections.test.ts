@@ -175,7 +175,7 @@ describe("connections", () => {
 });
 
 describe("a hook that is deleted while it is registered again", () => {
-  it("is made anew", async () => {
+  it("is made a second time", async () => {
     const hook = "https://hook.example/";
     const first = await world.registerHook(hook, { events: null });
     await outside.query("begin; select 1 from endpoints for update");

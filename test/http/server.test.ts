@@ -456,8 +456,10 @@ describe("close", () => {
     const listening = await start(createTestApi().app, { silentMs: 20 });
     const [begun, silent] = [await connectTo(listening), await connectTo(listening)];
     const text = readAll(begun);
-    begun.write("GET /healthz HTTP/1.1\r\n");
     await expect.poll(() => listening.connections()).toBe(2);
+    await new Promise((resolve) => begun.write("GET /healthz HTTP/1.1\r\n", resolve));
+    // The server reads what was written within a turn of the loop.
+    for (let turns = 0; turns < 3; turns++) await new Promise(setImmediate);
     const [ended, closed] = [once(silent, "close"), listening.close(60_000)];
     await ended;
     begun.write("Host: a\r\n\r\n");

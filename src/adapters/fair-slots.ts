@@ -3,6 +3,9 @@ import { FairCapacity } from "../domain/fair-capacity.ts";
 /** Error of a wait for a slot: too many wait already, or the wait took too long. */
 export class SlotsFull extends Error {}
 
+/** The wait for a slot took too long. */
+export class SlotTimeout extends SlotsFull {}
+
 export type SlotLimits = {
   readonly total: number;
   readonly perGroup: number;
@@ -62,7 +65,7 @@ export class FairSlots {
     this.#waiting.set(group, waiters);
     const timer = setTimeout(() => {
       this.#remove(group, waiters, waiter);
-      reject(new SlotsFull("the wait took too long"));
+      reject(new SlotTimeout("the wait took too long"));
     }, this.#limits.maxWaitMs);
     const waiter: Waiter = {
       start: () => {

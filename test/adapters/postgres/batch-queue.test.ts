@@ -290,12 +290,12 @@ describe("a batch that timed out", () => {
     expect(world.answers.toSorted()).toEqual(names);
   });
 
-  test("is not tried again if the database cannot be reached", async () => {
+  test.each([new StoreUnavailableError("connection refused"), new StoreOverloadedError()])("is not tried again after %s", async (error) => {
     const world = new ScriptedQueue();
     world.push("a:1", "b:1");
-    (await world.batch()).fail(new StoreUnavailableError("connection refused"));
+    (await world.batch()).fail(error);
     await world.queue.close();
-    expect(world.answers).toEqual(["a:1 StoreUnavailableError", "b:1 StoreUnavailableError"]);
+    expect(world.answers).toEqual([`a:1 ${error.name}`, `b:1 ${error.name}`]);
   });
 });
 

@@ -174,6 +174,24 @@ describe("connections", () => {
   });
 });
 
+describe("a wait for a connection", () => {
+  it("that takes too long rejects as if the database could not be reached", async () => {
+    const owner = { token: null, hasPeers: false };
+    const db = new Database({ connectionString: database.url, policy: testPolicy, owner, poolSize: 1 });
+    onTestFinished(() => db.close());
+    const [begun, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const holding = db.of("a").transaction(async () => {
+      begun.resolve();
+      await over.promise;
+    });
+    await begun.promise;
+    await expect(db.of("b").get("select 1")).rejects.toThrow(StoreUnavailableError);
+    over.resolve();
+    await holding.catch(() => undefined);
+    expect(await db.of("b").get("select 1 as one")).toEqual({ one: 1 });
+  });
+});
+
 describe("a hook that is deleted while it is registered again", () => {
   it("is made a second time", async () => {
     const hook = "https://hook.example/";

@@ -1,6 +1,6 @@
 import { FairCapacity } from "../../../domain/fair-capacity.ts";
 import { FairQueue } from "../../../domain/fair-queue.ts";
-import { InstanceFencedError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
+import { InstanceFencedError, isTransientStoreError, StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
 import type { OperationFlow } from "../../sql/operation-flows.ts";
 import { StatementTimeoutError } from "./failures.ts";
 
@@ -151,7 +151,7 @@ export class BatchQueue<In, Out> {
     } catch (error) {
       const hasTimedOut = error instanceof StatementTimeoutError;
       if (batch.length > 1 && hasTimedOut) this.#isolate(batch);
-      else if (batch.length === 1 || error instanceof StoreUnavailableError || error instanceof InstanceFencedError)
+      else if (batch.length === 1 || isTransientStoreError(error) || error instanceof InstanceFencedError)
         for (const { reject } of batch) reject(error);
       else for (const one of batch) await this.#runBatch([one]);
       return hasTimedOut;

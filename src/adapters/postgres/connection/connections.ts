@@ -1,6 +1,6 @@
 import { messageOf } from "../../../domain/error-text.ts";
 import { StoreOverloadedError, StoreUnavailableError } from "../../../domain/errors.ts";
-import { FairSlots, SlotsFull } from "../../fair-slots.ts";
+import { FairSlots, SlotsFull, SlotTimeout } from "../../fair-slots.ts";
 import { waitAtMost } from "../../wait-at-most.ts";
 import { toStoreError } from "./failures.ts";
 import { beginEpoch, readOrigin } from "./feed-epochs.ts";
@@ -34,7 +34,10 @@ export class Connections {
     this.#slots = new FairSlots({ total: size, perGroup: Math.ceil(size / 2), waiting: waitingLimit, maxWaitMs: connectTimeoutMs });
   }
 
-  /** Rejects with `StoreUnavailableError` if the database cannot be reached or no connection becomes free in time. */
+  /**
+   * Rejects with `StoreUnavailableError` if the database cannot be reached or no connection becomes free in time, and with
+   * `StoreOverloadedError` if too many wait.
+   */
   async acquire(flow: string): Promise<AcquiredConnection> {
     this.#checkOpen();
     const leave = await this.#waitForTurn(flow);
@@ -99,6 +102,8 @@ export class Connections {
     try {
       return await this.#slots.acquire(flow);
     } catch (error) {
+      if (error instanceof SlotTimeout)
+        throw new StoreUnavailableError("the database is too slow: no connection became free", { cause: error });
       throw error instanceof SlotsFull ? new StoreOverloadedError() : error;
     }
   }

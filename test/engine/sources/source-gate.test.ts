@@ -87,6 +87,17 @@ class GateWorld {
   }
 }
 
+/** A source with one account, for some time after the last call of another. */
+async function leftTo(accountId: string, aloneForMs: number): Promise<GateWorld> {
+  const world = new GateWorld(200);
+  for (const account of [accountId, "victim"]) world.gate.rate.changeLoad(account, 0, 1);
+  world.queue(queuedPoll({ accountId: "victim", isFirstPoll: true }));
+  world.pollQueued();
+  world.gate.rate.changeLoad("victim", 0, -1);
+  await world.clock.advance(aloneForMs);
+  return world;
+}
+
 describe("the rate", () => {
   test("no second sees more polls than the rate, however first polls and repeats come", async () => {
     const arrivals = fc.array(fc.record({ gapMs: fc.nat(400), firsts: fc.nat(8), repeats: fc.nat(8) }), { maxLength: 60 });
@@ -137,13 +148,7 @@ describe("the rate", () => {
   });
 
   test("nor does the next call of an account that had one just now wait for the burst of another", async () => {
-    const world = new GateWorld(200);
-    world.gate.rate.changeLoad("other", 0, 1);
-    world.gate.rate.changeLoad("victim", 0, 1);
-    world.queue(queuedPoll({ accountId: "victim", isFirstPoll: true }));
-    world.pollQueued();
-    world.gate.rate.changeLoad("victim", 0, -1);
-    await world.clock.advance(60_000);
+    const world = await leftTo("other", 60_000);
     world.queue(...Array.from({ length: 300 }, () => queuedPoll({ accountId: "other", isFirstPoll: true })));
     expect(world.pollQueued()).toBe(101);
     world.gate.rate.changeLoad("victim", 0, 1);
@@ -152,12 +157,7 @@ describe("the rate", () => {
   });
 
   test("an account that has been alone for ten minutes has the whole second at once", async () => {
-    const world = new GateWorld(200);
-    for (const account of ["other", "victim"]) world.gate.rate.changeLoad(account, 0, 1);
-    world.queue(queuedPoll({ accountId: "victim", isFirstPoll: true }));
-    world.pollQueued();
-    world.gate.rate.changeLoad("victim", 0, -1);
-    await world.clock.advance(600_000);
+    const world = await leftTo("other", 600_000);
     world.queue(...Array.from({ length: 300 }, () => queuedPoll({ accountId: "other", isFirstPoll: true })));
     expect(world.pollQueued()).toBe(200);
   });
